@@ -1,0 +1,344 @@
+/* freeze.c - see freeze.h
+ *
+ * A freeze that does not end is the worst that can happen to a guest, so four parties end it, each without the others:
+ *
+ *   the keeper   the worker that froze; it thaws when asked, at the deadline, and when the agent dies (end of file);
+ *   the agent    when the keeper dies, on hang-up and on SIGTERM;
+ *   the next agent, at its start, by the note in /run that was written before the first FIFREEZE;
+ *   anybody with CAP_SYS_ADMIN, whose FITHAW we notice: ours then fails with EINVAL and "held" is false.
+ *
+ * A filesystem that somebody else has frozen answers FIFREEZE with EBUSY: then the whole freeze fails, and what was
+ * frozen by us, and only that, is thawed.
+ *
+ * Everything slow is done before: the filesystems are synced while they still run, so that FIFREEZE has little left
+ * to write. While they are frozen nothing is written, not even to a log: the log may lie on one of them.
+ */
+#include "freeze.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "filesystems.h"
+#include "fsmap.h"
+
+
+static const char *note_path = "/run/vmcompact-agent.frozen";
+
+void vmc_freeze_set_note (const char *path)
+{
+	note_path = path;
+}
+
+/* --- preparing ----------------------------------------------------------------------------------------------- */
+
+static int add_target (struct vmc_freeze *freeze, const struct vmc_mount *mount, const char *disk,
+		       struct vmc_error *err)
+{
+	struct vmc_freeze_target *target = &freeze->targets[freeze->count];
+	struct vmc_filesystem facts;
+
+	vmc_filesystem_describe (mount, &facts);
+	if (facts.why_not_map[0] != 0)
+		return vmc_fail (err, VMC_UNSUPPORTED, 0, "%s", facts.why_not_map);
+	if (disk[0] != 0 && strcmp (disk, facts.disk) != 0)
+		return vmc_fail (err, VMC_USAGE, EINVAL, "the filesystems to freeze lie on more than one disk");
+	*target = (struct vmc_freeze_target) {
+		.major = mount->major, .minor = mount->minor, .offset = facts.offset, .depth = mount->depth};
+	memcpy (target->name, facts.filesystem, sizeof target->name);
+	memcpy (target->mount_point, facts.mount_point, sizeof target->mount_point);
+	target->fd = vmc_mount_open (mount, err);
+	if (target->fd < 0)
+		return -1;
+	freeze->count++;
+	return 0;
+}
+
+static int deepest_first (const void *a, const void *b)
+{
+	return ((const struct vmc_freeze_target *) b)->depth - ((const struct vmc_freeze_target *) a)->depth;
+}
+
+static bool named_twice (const struct vmc_freeze *freeze, const char *name)
+{
+	for (size_t i = 0; i < freeze->count; i++)
+		if (strcmp (freeze->targets[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static int add_targets (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
+{
+	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
+	const struct vmc_name *names = params->filesystems.items;
+	char disk[VMC_NAME_SIZE] = "";
+
+	if (vmc_mounts_read (&mounts, err) < 0)
+		return -1;
+	for (size_t i = 0; i < params->filesystems.count; i++) {
+		const struct vmc_mount *mount = vmc_filesystems_find (&mounts, names[i].name);
+		struct vmc_filesystem facts;
+
+		if (mount == NULL || named_twice (freeze, names[i].name))
+			return vmc_fail (err, VMC_USAGE, ENOENT, "filesystem '%s' is %s", names[i].name,
+					 mount ? "named twice" : "not mounted");
+		if (add_target (freeze, mount, disk, err) < 0)
+			return vmc_fail_in (err, "filesystem '%s'", names[i].name);
+		vmc_filesystem_describe (mount, &facts);
+		memcpy (disk, facts.disk, sizeof disk);
+	}
+	qsort (freeze->targets, freeze->count, sizeof *freeze->targets, deepest_first);
+	return 0;
+}
+
+/* A token is a random name; nobody who has not seen our answer can know it. */
+static int make_token (char *token, struct vmc_error *err)
+{
+	unsigned char bytes[16];
+
+	if (getrandom (bytes, sizeof bytes, 0) != sizeof bytes)
+		return vmc_fail (err, VMC_FAILED, errno, "no random bytes");
+	for (size_t i = 0; i < sizeof bytes; i++)
+		(void) snprintf (token + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
+}
+
+int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
+{
+	*freeze = (struct vmc_freeze) {.deadline_ms = params->deadline_ms, .complete = true};
+	if (params->filesystems.count == 0)
+		return vmc_fail (err, VMC_USAGE, EINVAL, "no filesystem to freeze is named");
+	if (params->deadline_ms == 0 || params->deadline_ms > VMC_FREEZE_MAX_MS)
+		return vmc_fail (err, VMC_USAGE, EINVAL, "the deadline is not between 1 and %d ms", VMC_FREEZE_MAX_MS);
+	freeze->targets = calloc (params->filesystems.count, sizeof *freeze->targets);
+	freeze->attempted = mmap (NULL, sizeof *freeze->attempted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (freeze->targets == NULL || freeze->attempted == MAP_FAILED) {
+		free (freeze->targets);
+		*freeze = (struct vmc_freeze) {0};
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the freeze");
+	}
+	if (add_targets (params, freeze, err) < 0 || make_token (freeze->token, err) < 0) {
+		vmc_freeze_clear (freeze);
+		return -1;
+	}
+	return 0;
+}
+
+void vmc_freeze_close (struct vmc_freeze *freeze)
+{
+	for (size_t i = 0; i < freeze->count; i++)
+		if (freeze->targets[i].fd >= 0)
+			(void) close (freeze->targets[i].fd);
+	free (freeze->targets);
+	if (freeze->attempted != NULL)
+		(void) munmap (freeze->attempted, sizeof *freeze->attempted);
+	freeze->targets = NULL;
+	freeze->attempted = NULL;
+	freeze->count = 0;
+}
+
+void vmc_freeze_clear (struct vmc_freeze *freeze)
+{
+	vmc_freeze_close (freeze);
+	vmc_extents_clear (&freeze->map);
+	*freeze = (struct vmc_freeze) {0};
+}
+
+/* --- the note ------------------------------------------------------------------------------------------------- */
+
+/* Names the filesystems that are frozen and the one that is about to be, and no others: a freeze that somebody else
+ * made must not be thawed by it. */
+static int write_note (const struct vmc_freeze *freeze, struct vmc_error *err)
+{
+	int fd = open (note_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
+	for (size_t i = 0; i < *freeze->attempted; i++)
+		if (dprintf (fd, "%s\n", freeze->targets[i].name) < 0) {
+			(void) close (fd);
+			return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
+		}
+	if (close (fd) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
+	return 0;
+}
+
+static void remove_note (void)
+{
+	(void) unlink (note_path);
+}
+
+static void thaw_by_name (const struct vmc_mounts *mounts, const char *name)
+{
+	const struct vmc_mount *mount = vmc_filesystems_find (mounts, name);
+	struct vmc_error ignored;
+	int fd = mount ? vmc_mount_open (mount, &ignored) : -1;
+
+	if (fd < 0)
+		return;
+	(void) ioctl (fd, FITHAW, 0); /* EINVAL: it is not frozen, which is what we want */
+	(void) close (fd);
+}
+
+int vmc_freeze_recover (struct vmc_error *err)
+{
+	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
+	char name[VMC_NAME_SIZE];
+	FILE *note = fopen (note_path, "re");
+
+	if (note == NULL)
+		return errno == ENOENT ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot read '%s'", note_path);
+	if (vmc_mounts_read (&mounts, err) < 0) {
+		(void) fclose (note);
+		return -1;
+	}
+	while (fgets (name, sizeof name, note) != NULL) {
+		name[strcspn (name, "\n")] = 0;
+		thaw_by_name (&mounts, name);
+	}
+	(void) fclose (note);
+	remove_note ();
+	return 0;
+}
+
+/* --- the keeper ----------------------------------------------------------------------------------------------- */
+
+struct keeper {
+	int fd;
+	const struct vmc_freeze *freeze;
+	size_t frozen;      /* so many of the targets, from the first on */
+	uint64_t since_ms;  /* when the first FIFREEZE was called */
+	struct vmc_report report;
+};
+
+/* Thaw in the reverse order. True when each was still frozen. */
+static bool thaw (struct keeper *keeper)
+{
+	bool held = true;
+
+	while (keeper->frozen > 0)
+		if (ioctl (keeper->freeze->targets[--keeper->frozen].fd, FITHAW, 0) < 0)
+			held = false;
+	remove_note ();
+	return held;
+}
+
+static int freeze_one (struct keeper *keeper, struct vmc_error *err)
+{
+	const struct vmc_freeze_target *target = &keeper->freeze->targets[keeper->frozen];
+
+	*keeper->freeze->attempted = keeper->frozen + 1;
+	if (write_note (keeper->freeze, err) < 0)
+		return -1;
+	if (ioctl (target->fd, FIFREEZE, 0) < 0) {
+		*keeper->freeze->attempted = keeper->frozen;
+		return vmc_fail (err, errno == EBUSY ? VMC_BUSY : errno == EOPNOTSUPP ? VMC_UNSUPPORTED : VMC_FAILED,
+				 errno, errno == EBUSY ? "'%s' is already frozen by somebody else" : "cannot freeze '%s'",
+				 target->mount_point);
+	}
+	keeper->frozen++;
+	if (vmc_now_ms () - keeper->since_ms >= keeper->freeze->deadline_ms)
+		return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "freezing took longer than the deadline of %llu ms",
+				 (unsigned long long) keeper->freeze->deadline_ms);
+	return 0;
+}
+
+static int freeze_all (struct keeper *keeper, struct vmc_error *err)
+{
+	for (size_t i = 0; i < keeper->freeze->count; i++)
+		if (syncfs (keeper->freeze->targets[i].fd) < 0)
+			return vmc_fail (err, VMC_FAILED, errno, "cannot sync '%s'", keeper->freeze->targets[i].mount_point);
+	keeper->since_ms = vmc_now_ms ();
+	while (keeper->frozen < keeper->freeze->count)
+		if (freeze_one (keeper, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int send_map (struct keeper *keeper, const struct vmc_extents *map, struct vmc_error *err)
+{
+	for (size_t i = 0; i < map->count; i += keeper->report.count) {
+		size_t left = map->count - i;
+
+		keeper->report.kind = VMC_REPORT_RANGES_PART;
+		keeper->report.count = left < VMC_REPORT_RANGES ? (uint32_t) left : VMC_REPORT_RANGES;
+		memcpy (keeper->report.ranges, map->items + i, keeper->report.count * sizeof map->items[0]);
+		if (!vmc_worker_report (keeper->fd, &keeper->report))
+			return vmc_fail (err, VMC_FAILED, errno, "the agent is gone");
+	}
+	keeper->report.count = 0;
+	return 0;
+}
+
+static int map_all (struct keeper *keeper, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents map = {0};
+
+	keeper->report.flag = true;
+	for (size_t i = 0; i < keeper->freeze->count; i++) {
+		const struct vmc_freeze_target *target = &keeper->freeze->targets[i];
+
+		if (vmc_fsmap_free (target->fd, target->major, target->minor, target->offset, &map, &keeper->report.flag, err) < 0)
+			return vmc_fail_in (err, "'%s'", target->mount_point);
+	}
+	return send_map (keeper, &map, err);
+}
+
+/* Wait for a word from the agent, its death, or the deadline; all three mean "thaw". */
+static void wait_for_end (const struct keeper *keeper)
+{
+	uint64_t end_ms = keeper->since_ms + keeper->freeze->deadline_ms, now_ms;
+
+	while ((now_ms = vmc_now_ms ()) < end_ms) {
+		struct pollfd entry = {.fd = keeper->fd, .events = POLLIN};
+
+		if (poll (&entry, 1, (int) (end_ms - now_ms)) > 0)
+			return;
+	}
+}
+
+void vmc_freeze_keeper (int fd, void *argument)
+{
+	struct keeper keeper = {.fd = fd, .freeze = argument};
+
+	if (freeze_all (&keeper, &keeper.report.error) < 0 || map_all (&keeper, &keeper.report.error) < 0) {
+		(void) thaw (&keeper);
+		keeper.report.kind = VMC_REPORT_FAILED;
+		keeper.report.count = 0;
+		(void) vmc_worker_report (fd, &keeper.report);
+		return;
+	}
+	keeper.report.kind = VMC_REPORT_FROZEN;
+	if (vmc_worker_report (fd, &keeper.report))
+		wait_for_end (&keeper);
+	keeper.report.flag = thaw (&keeper);
+	keeper.report.kind = VMC_REPORT_DONE;
+	keeper.report.value = vmc_now_ms () - keeper.since_ms;
+	(void) vmc_worker_report (fd, &keeper.report);
+}
+
+/* --- the agent's side ------------------------------------------------------------------------------------------- */
+
+void vmc_freeze_ask_thaw (struct vmc_worker *worker)
+{
+	(void) send (worker->fd, "t", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void vmc_freeze_thaw_all (struct vmc_freeze *freeze)
+{
+	for (size_t i = freeze->attempted ? *freeze->attempted : 0; i > 0; i--)
+		(void) ioctl (freeze->targets[i - 1].fd, FITHAW, 0);
+	remove_note ();
+	freeze->active = freeze->frozen = freeze->held = false;
+}

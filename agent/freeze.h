@@ -1,0 +1,62 @@
+/* freeze.h - freezing filesystems for a bounded time, and thawing them whatever happens */
+#ifndef VMC_FREEZE_H
+#define VMC_FREEZE_H
+
+#include "message.h"
+#include "mounts.h"
+#include "worker.h"
+
+/* What one filesystem needs to be frozen, mapped and thawed. */
+struct vmc_freeze_target {
+	int fd; /* an open directory of it */
+	unsigned major, minor;
+	uint64_t offset; /* bytes, on its disk */
+	int depth;       /* of its mount point */
+	char name[VMC_NAME_SIZE];
+	char mount_point[VMC_TEXT_SIZE];
+};
+
+/* The freeze of a session, from the request until a new session: also after it has ended, for "map" and "thaw". */
+struct vmc_freeze {
+	char token[VMC_NAME_SIZE]; /* empty: there was no freeze */
+	struct vmc_freeze_target *targets;
+	size_t count;
+	size_t *attempted;         /* shared with the keeper: so many may be frozen by us, from the first on */
+	uint64_t deadline_ms;      /* length, as asked for */
+	bool active;               /* the keeper has not reported its end */
+	bool frozen;               /* the keeper has reported that all are frozen */
+	bool held;                 /* how it ended */
+	uint64_t frozen_ms;        /* how long, once it has ended */
+	bool complete;
+	struct vmc_extents map;    /* of the disk */
+};
+
+/* Check and open the filesystems that PARAMS names: mappable, all on one disk, children before their parents.
+ * Nothing is frozen yet. On failure FREEZE is empty. */
+int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* A vmc_worker_main, the "keeper"; ARGUMENT is a prepared struct vmc_freeze. Reports VMC_REPORT_RANGES_PART...,
+ * VMC_REPORT_FROZEN, and at the end VMC_REPORT_DONE (value: ms frozen; flag: held) or VMC_REPORT_FAILED. It thaws when
+ * it is told to (vmc_freeze_ask_thaw), when the parent dies, and at the deadline. */
+void vmc_freeze_keeper (int fd, void *argument);
+
+/* Parent: tell the keeper to thaw. */
+void vmc_freeze_ask_thaw (struct vmc_worker *worker) __attribute__ ((nonnull));
+
+/* Parent: thaw by itself, because the keeper is gone or stuck. Nothing that is not frozen is harmed by it. */
+void vmc_freeze_thaw_all (struct vmc_freeze *freeze) __attribute__ ((nonnull));
+
+/* Close the directories, keep the map. */
+void vmc_freeze_close (struct vmc_freeze *freeze) __attribute__ ((nonnull));
+
+/* Forget everything. */
+void vmc_freeze_clear (struct vmc_freeze *freeze) __attribute__ ((nonnull));
+
+/* At start: thaw what an agent that was killed has left frozen, by the note that it left. */
+int vmc_freeze_recover (struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Where the note lies; for tests. */
+void vmc_freeze_set_note (const char *path) __attribute__ ((nonnull));
+
+#endif

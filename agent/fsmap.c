@@ -1,0 +1,67 @@
+/* fsmap.c - see fsmap.h
+ *
+ * The kernel fills a page of records at a time; the key of the next page is the last record of this one
+ * (ioctl_getfsmap(2)). Works on a frozen filesystem, for it only reads.
+ */
+#include "fsmap.h"
+
+#include <errno.h>
+#include <linux/fsmap.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+
+#define PAGE_RECORDS 1024
+
+/* Records name devices as the kernel encodes them for user space: (minor & 0xFF) | major << 8 | (minor & ~0xFF) << 12. */
+static unsigned encode_device (unsigned major, unsigned minor)
+{
+	return (minor & 0xFFu) | (major << 8) | ((minor & ~0xFFu) << 12);
+}
+
+static int take_record (const struct fsmap *record, unsigned device, uint64_t offset, struct vmc_extents *map,
+			bool *complete, struct vmc_error *err)
+{
+	if (record->fmr_device != device || !(record->fmr_flags & FMR_OF_SPECIAL_OWNER) ||
+	    record->fmr_owner != FMR_OWN_FREE)
+		return 0;
+	if (map->count >= VMC_MAP_MAX_RANGES) {
+		*complete = false;
+		return 0;
+	}
+	if (record->fmr_physical > INT64_MAX - offset)
+		return vmc_fail (err, VMC_FAILED, ERANGE, "the kernel named a range beyond 2^63 bytes");
+	return vmc_extents_add (map, offset + record->fmr_physical, record->fmr_length, err);
+}
+
+int vmc_fsmap_free (int fd, unsigned major, unsigned minor, uint64_t offset, struct vmc_extents *map, bool *complete,
+		    struct vmc_error *err)
+{
+	struct fsmap_head *head = calloc (1, fsmap_sizeof (PAGE_RECORDS));
+	unsigned device = encode_device (major, minor);
+	bool last = false;
+	int result = 0;
+
+	if (head == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the free map");
+	memset (&head->fmh_keys[1], 0xFF, sizeof head->fmh_keys[1]);
+	head->fmh_keys[1].fmr_reserved[0] = head->fmh_keys[1].fmr_reserved[1] = head->fmh_keys[1].fmr_reserved[2] = 0;
+	head->fmh_count = PAGE_RECORDS;
+	while (!last && result == 0) {
+		if (ioctl (fd, FS_IOC_GETFSMAP, head) < 0) {
+			result = vmc_fail (err, errno == ENOTTY || errno == EOPNOTSUPP ? VMC_UNSUPPORTED : VMC_FAILED,
+					   errno, "the kernel cannot map this filesystem");
+			break;
+		}
+		last = head->fmh_entries == 0;
+		for (unsigned i = 0; i < head->fmh_entries && result == 0; i++) {
+			result = take_record (&head->fmh_recs[i], device, offset, map, complete, err);
+			last = last || (head->fmh_recs[i].fmr_flags & FMR_OF_LAST);
+		}
+		if (!last)
+			fsmap_advance (head);
+	}
+	free (head);
+	return result;
+}

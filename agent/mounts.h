@@ -1,0 +1,38 @@
+/* mounts.h - the mounted filesystems, as the kernel lists them in /proc/self/mountinfo */
+#ifndef VMC_MOUNTS_H
+#define VMC_MOUNTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+
+struct vmc_mount {
+	unsigned major, minor; /* of the block device */
+	char type[VMC_NAME_SIZE];
+	char *mount_point; /* unescaped */
+	bool read_only;    /* the filesystem, not just this mount */
+	int depth;         /* how many mounts lie below it: children have a larger depth than their parents */
+};
+
+/* One entry for each filesystem on a block device of its own, the first mount of its root where there are several. */
+struct vmc_mounts {
+	struct vmc_mount *items;
+	size_t count;
+};
+
+#define VMC_CLEANUP_MOUNTS __attribute__ ((cleanup (vmc_mounts_clear)))
+
+void vmc_mounts_clear (struct vmc_mounts *mounts) __attribute__ ((nonnull));
+
+/* Parse TEXT in the format of proc(5), "mountinfo". Lines that do not fit it are passed over. */
+int vmc_mounts_parse (const char *text, struct vmc_mounts *mounts, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Read /proc/self/mountinfo. */
+int vmc_mounts_read (struct vmc_mounts *mounts, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Open MOUNT's directory, proving that it is this filesystem and not one mounted over it. Returns a descriptor. */
+int vmc_mount_open (const struct vmc_mount *mount, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+#endif

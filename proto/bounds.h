@@ -1,0 +1,41 @@
+/* bounds.h - every bound on what the two sides accept from each other, with its unit and its reason
+ *
+ * A guest may be hostile, so the host checks these before it allocates anything; the agent checks them because
+ * bytes on the port may be anything, too.
+ */
+#ifndef VMC_BOUNDS_H
+#define VMC_BOUNDS_H
+
+/* Lines, in bytes without the newline. A request names a few filesystems; an answer holds a page of the free map. */
+#define VMC_REQUEST_MAX_BYTES (64 * 1024)
+#define VMC_ANSWER_MAX_BYTES (1024 * 1024)
+
+/* Nesting of JSON: message > result > list > pair, and room for two more. */
+#define VMC_JSON_MAX_DEPTH 6
+
+/* Ranges in one answer to "map": at most 44 bytes each as text, so well below VMC_ANSWER_MAX_BYTES. */
+#define VMC_MAP_PAGE_RANGES 4096
+
+/* Ranges in one free map; 16 bytes each. What lies beyond counts as used. */
+#define VMC_MAP_MAX_RANGES (1024 * 1024)
+
+/* Mounted filesystems that one guest may name. */
+#define VMC_FILESYSTEMS_MAX 256
+
+/* Capabilities that an agent may name. */
+#define VMC_CAPABILITIES_MAX 32
+
+/* Short texts (names, types, UUIDs, tokens), with their final zero, in bytes. */
+#define VMC_NAME_SIZE 64
+
+/* Mount points and explanations, with their final zero, in bytes. */
+#define VMC_TEXT_SIZE 512
+
+/* The longest time that a filesystem may be asked to stay frozen, in ms: the block layer of a guest reports a task
+ * as hung after 120 s. */
+#define VMC_FREEZE_MAX_MS 60000
+
+/* Requests that the host makes in one run, and messages that it reads before it gives up on an agent that floods. */
+#define VMC_MESSAGES_MAX 100000
+
+#endif

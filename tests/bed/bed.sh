@@ -1,0 +1,205 @@
+# bed.sh - the test bed, sourced by tests that need a real guest (run by "world", which gives them a libvirtd)
+#
+# A test makes images (make_image), defines and starts guests (define_guest, start_guest), runs commands in them
+# (guest), runs vmcompact, and compares what was before with what is after (remember, check_unharmed). It ends with
+# "done_testing". All files lie in $work, which is removed at the end.
+
+set -eu
+bed=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top_builddir=${top_builddir:-$(cd "$bed/../.." && pwd)}
+agent=$top_builddir/vmcompact-agent
+vmcompact=$top_builddir/vmcompact
+[ -x "$top_builddir/.libs/vmcompact" ] && vmcompact=$top_builddir/.libs/vmcompact
+liar=$top_builddir/tests/bed/liar
+work=$(mktemp -d /var/tmp/vmcompact-test.XXXXXX)
+chmod 755 "$work"
+images=$work/images
+mkdir -m 755 "$images"
+test_name=$(basename "$0" .sh)
+
+cleanup_bed ()
+{
+    local status=$? domain
+    for domain in $(virsh list --name 2>/dev/null); do virsh -q destroy "$domain" >/dev/null 2>&1 || true; done
+    if [ -n "${VMC_KEEP:-}" ]; then echo "kept: $work" >&2; else rm -rf "$work"; fi
+    [ $status = 0 ] || echo "FAIL: $test_name" >&2
+}
+trap cleanup_bed EXIT
+
+say () { printf '# %s\n' "$*"; }
+fail () { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+expect_status ()        # WANTED COMMAND... - run COMMAND, keep its output in $work/out and $work/err
+{
+    local wanted=$1 status=0; shift
+    "$@" >"$work/out" 2>"$work/err" || status=$?
+    [ "$status" = "$wanted" ] && return
+    sed 's/^/  out: /' "$work/out" >&2; sed 's/^/  err: /' "$work/err" >&2
+    fail "exit status $status, not $wanted, of: $*"
+}
+expect_text () { grep -q -- "$2" "$1" || { cat "$1" >&2; fail "no '$2' in $1"; }; }
+allocated () { echo $(( $(stat -c %b "$1") * 512 )); }
+
+# --- images -----------------------------------------------------------------------------------------------------
+
+make_files ()           # DIRECTORY MIB - files of several sizes with a list of their checksums
+{
+    local left=$2 i=0 size
+    mkdir -p "$1"
+    while [ "$left" -gt 0 ]; do
+        size=$(( i % 5 == 0 ? 8 : i % 3 + 1 ))
+        [ "$size" -gt "$left" ] && size=$left
+        noise "$size" >"$1/file$i"
+        left=$((left - size)) i=$((i + 1))
+    done
+    for i in $(seq 50); do head -c $((i * 37)) /dev/urandom >"$1/small$i"; done
+    (cd "$1" && md5sum ./* >../SUMS && mv ../SUMS SUMS)
+}
+
+noise ()                # MIB - that much incompressible data, fast
+{
+    openssl enc -aes-128-ctr -pass "pass:$RANDOM$RANDOM" -nosalt -md sha256 </dev/zero 2>/dev/null |
+        head -c "$(($1 * 1048576))"
+}
+
+# make_image NAME FORMAT SIZE_MIB DIRTY_MIB FILES_MIB LAYOUT [MKFS_OPTION...]
+#   LAYOUT: disk (ext4 on the whole disk), mbr or gpt (ext4 on a partition that starts at 1 MiB)
+#   DIRTY_MIB of the image are filled with noise first, so that free blocks are allocated on the host
+make_image ()
+{
+    local name=$1 format=$2 size=$3 dirty=$4 files=$5 layout=$6 raw=$work/$1.tmp offset=0 length; shift 6
+    noise "$dirty" >"$raw"
+    truncate -s "${size}M" "$raw"
+    length=$size
+    case $layout in
+        mbr) printf 'label: dos\nstart=2048, type=83\n' | sfdisk -q "$raw"; offset=1; length=$((size - 1)) ;;
+        gpt) head -c 1048576 /dev/zero | dd of="$raw" bs=1M seek=$((size - 1)) conv=notrunc status=none
+             printf 'label: gpt\nstart=2048, size=%s\n' $(((size - 2) * 2048)) | sfdisk -q "$raw"
+             offset=1; length=$((size - 2)) ;;
+    esac
+    [ -d "$work/files.$files" ] || make_files "$work/files.$files/files" "$files"
+    mkfs.ext4 -q -F -E "nodiscard,offset=$((offset * 1048576)),lazy_itable_init=1" "$@" -d "$work/files.$files" "$raw" "${length}M" 2>"$work/mkfs.log" ||
+        { cat "$work/mkfs.log" >&2; fail "mkfs"; }
+    echo $((offset * 1048576)) >"$work/$name.offset"
+    case $format in
+        raw) mv "$raw" "$images/$name.raw" ;;
+        qcow2) qemu-img convert -q -f raw -O qcow2 "$raw" "$images/$name.qcow2"; rm "$raw" ;;
+    esac
+}
+
+# --- guests -----------------------------------------------------------------------------------------------------
+
+guest_files ()
+{
+    [ -e "$work/guest/kernel" ] || "$bed/guest-files" "$work/guest" "$agent" ${liar:+"$liar"}
+}
+
+disk_xml ()             # TARGET FILE [DRIVER_ATTRIBUTES] [EXTRA_ELEMENTS] - one <disk>; sd* is on virtio-scsi
+{
+    local bus=virtio; case $1 in sd*) bus=scsi ;; esac
+    printf "<disk type='file' device='disk'><driver name='qemu' type='%s' %s/><source file='%s'/><target dev='%s' bus='%s'/>%s</disk>\n" \
+        "${2##*.}" "${3:-}" "$2" "$1" "$bus" "${4:-}"
+}
+
+define_guest ()         # NAME DISK_XML... - define a guest with a channel for the agent and one for the test
+{
+    local name=$1; shift
+    guest_files
+    cat >"$work/$name.define.xml" <<XML
+<domain type='qemu'>
+  <name>$name</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='${VMC_MACHINE:-pc}'>hvm</type><kernel>$work/guest/kernel</kernel><initrd>$work/guest/initramfs</initrd>
+    <cmdline>console=ttyS0 quiet panic=-1</cmdline></os>
+  <features><acpi/></features>
+  <devices>
+    $*
+    <controller type='scsi' model='virtio-scsi'/>
+    <channel type='unix'><target type='virtio' name='${VMC_CHANNEL:-org.vmcompact.agent.0}'/></channel>
+    <channel type='unix'><source mode='bind' path='$work/$name.sock'/><target type='virtio' name='org.vmcompact.test.0'/></channel>
+    <serial type='file'><source path='$work/$name.console'/></serial>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+XML
+    virsh -q define "$work/$name.define.xml"
+}
+
+guest ()                # NAME COMMAND - run a line of shell in the guest
+{
+    "$bed/guest-exec" "$work/$1.sock" "${guest_timeout:-60}" "$2"
+}
+
+start_guest ()          # NAME - boot it and wait for its shell
+{
+    chmod 711 "$work"; touch "$work/$1.console"; chmod 666 "$work/$1.console"
+    chown libvirt-qemu "$work" 2>/dev/null || true
+    virsh -q start "$1"
+    local try
+    for try in $(seq 100); do
+        grep -q 'test guest is up' "$work/$1.console" && break
+        sleep 0.2
+    done
+    guest "$1" true || { tail -20 "$work/$1.console" >&2; fail "guest $1 did not come up"; }
+}
+
+start_agent ()          # NAME [PROGRAM AND ARGUMENTS] - start the agent (or what poses as it) in the guest
+{
+    guest "$1" "${2:-/vmcompact-agent} >/tmp/agent.log 2>&1 & echo \$! >/tmp/agent.pid; sleep 0.3; kill -0 \$!" >/dev/null
+}
+
+start_writers ()        # NAME DIRECTORY COUNT
+{
+    local n
+    for n in $(seq "$3"); do guest "$1" "/writer w$n $2 >/tmp/writer$n.log 2>&1 & sleep 0.1" >/dev/null; done
+}
+
+check_writers ()        # NAME DIRECTORY - stop the writers; every noted file must read back from the disk
+{
+    guest "$1" "killall writer 2>/dev/null; sleep 0.3; sync; echo 3 >/proc/sys/vm/drop_caches" >/dev/null || true
+    guest "$1" "cd $2 && cat w*/*.sum | md5sum -c >/tmp/sums.log 2>&1 || { grep -v OK /tmp/sums.log; exit 1; }" ||
+        fail "a writer's file is damaged"
+    guest "$1" "[ \$(cat $2/w*/*.sum | wc -l) -gt 4 ]" || fail "the writers did not write"
+}
+
+check_files ()          # NAME DIRECTORY - the files that were on the image from the start, read with cold caches
+{
+    guest_timeout=120 guest "$1" "echo 3 >/proc/sys/vm/drop_caches; cd $2/files && md5sum -c SUMS >/tmp/sums.log 2>&1 || { grep -v OK /tmp/sums.log; exit 1; }" ||
+        fail "a file of guest $1 is damaged"
+}
+
+# --- before and after ---------------------------------------------------------------------------------------------
+
+live_disks ()           # NAME - the disks of the live XML without the node numbers that change with each reopening
+{
+    virsh dumpxml "$1" | sed -n "/<disk /,/<\/disk>/p" | sed "s/ index='[0-9]*'//"
+}
+
+remember ()             # NAME - what must be the same afterwards
+{
+    virsh dumpxml --inactive "$1" >"$work/$1.inactive"
+    live_disks "$1" >"$work/$1.live"
+    (cd "$images" && find . | sort) >"$work/folder"
+    stat -c '%n %U %G %a %i' "$images"/* >"$work/stat"
+}
+
+check_same ()           # NAME - XML, folder, owners and inodes are as remembered
+{
+    virsh dumpxml --inactive "$1" | diff "$work/$1.inactive" - || fail "the inactive XML of $1 changed"
+    live_disks "$1" | diff "$work/$1.live" - || fail "the live XML of $1 changed"
+    (cd "$images" && find . | sort) | diff "$work/folder" - || fail "files were left in or removed from the folder"
+    stat -c '%n %U %G %a %i' "$images"/* | diff "$work/stat" - || fail "an image was replaced or changed its owner"
+}
+
+check_image ()          # NAME FORMAT - the image of a guest that is off: qemu-img check and e2fsck
+{
+    local file=$images/$1.$2 raw=$work/$1.check
+    [ "$2" = raw ] || qemu-img check -q -f "$2" "$file" || fail "qemu-img check of $file"
+    qemu-img convert -q -f "$2" -O raw "$file" "$raw"
+    e2fsck -fn "$raw?offset=$(cat "$work/$1.offset")" >"$work/e2fsck.log" 2>&1 || { cat "$work/e2fsck.log" >&2; fail "e2fsck of $file"; }
+    rm "$raw"
+}
+
+stop_guest ()           # NAME - unmount and switch off
+{
+    guest "$1" "killall writer 2>/dev/null; killall vmcompact-agent 2>/dev/null; sleep 0.3; umount -a -t ext4; sync; mount | grep -q ext4 && exit 1; exit 0" || fail "umount in $1"
+    virsh -q destroy "$1"
+}

@@ -1,4 +1,4 @@
-/* clock.h - the clock that all deadlines of the agent go by */
+/* clock.h - the clock that all deadlines go by, on both sides */
 #ifndef VMC_CLOCK_H
 #define VMC_CLOCK_H
 

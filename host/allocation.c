@@ -1,0 +1,244 @@
+/* allocation.c - see allocation.h
+ *
+ * "qemu-img map" prints one object a line: start, length, depth (0: the top layer), present, zero, data, offset (only
+ * where the bytes lie in the file as they are: not for compressed clusters). Zero clusters that kept their place have an
+ * offset, too: they take space as well.
+ */
+#include "allocation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image.h"
+#include "process.h"
+
+#define STORED_MAX (8u << 20) /* runs of one image: more is not fragmentation but an attack */
+
+void vmc_allocation_clear (struct vmc_allocation *allocation)
+{
+	free (allocation->items);
+	vmc_extents_clear (&allocation->data);
+	*allocation = (struct vmc_allocation) {0};
+}
+
+static int add (struct vmc_allocation *allocation, struct vmc_stored stored, struct vmc_error *err)
+{
+	struct vmc_stored *last = allocation->count ? &allocation->items[allocation->count - 1] : NULL;
+
+	if (last != NULL && stored.start < last->start + last->length)
+		return vmc_fail (err, VMC_FAILED, 0, "qemu-img named runs that are not in order");
+	if (allocation->count == STORED_MAX)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image has more than %u runs", STORED_MAX);
+	if (allocation->count == allocation->room) {
+		size_t room = allocation->room ? allocation->room * 2 : 256;
+		struct vmc_stored *items = reallocarray (allocation->items, room, sizeof *items);
+
+		if (items == NULL)
+			return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the map of the image");
+		allocation->items = items;
+		allocation->room = room;
+	}
+	allocation->items[allocation->count++] = stored;
+	return 0;
+}
+
+/* False: there is no such number, or one that cannot be. */
+static bool number (struct json_object *object, const char *key, uint64_t *value)
+{
+	struct json_object *member;
+	int64_t signed_value;
+
+	if (!json_object_object_get_ex (object, key, &member) || !json_object_is_type (member, json_type_int))
+		return false;
+	signed_value = json_object_get_int64 (member);
+	if (signed_value < 0 || signed_value == INT64_MAX)
+		return false;
+	*value = (uint64_t) signed_value;
+	return true;
+}
+
+int vmc_allocation_take_line (struct vmc_allocation *allocation, const char *line, struct vmc_error *err)
+{
+	struct json_object *object, *compressed = NULL;
+	struct vmc_stored stored;
+	uint64_t depth;
+	bool ours;
+
+	line = strchr (line, '{');
+	if (line == NULL)
+		return 0; /* the brackets around the list */
+	object = json_tokener_parse (line);
+	if (object == NULL || !number (object, "start", &stored.start) || !number (object, "length", &stored.length) ||
+	    !number (object, "depth", &depth) || stored.length > INT64_MAX - stored.start) {
+		json_object_put (object);
+		return vmc_fail (err, VMC_FAILED, 0, "qemu-img printed a map that cannot be read");
+	}
+	ours = depth == 0 && number (object, "offset", &stored.file_offset) && stored.length <= INT64_MAX - stored.file_offset &&
+	       stored.length > 0 &&
+	       !(json_object_object_get_ex (object, "compressed", &compressed) && json_object_get_boolean (compressed));
+	json_object_put (object);
+	return ours ? add (allocation, stored, err) : 0;
+}
+
+static int read_map (FILE *stream, struct vmc_allocation *allocation, struct vmc_error *err)
+{
+	char line[1024];
+
+	while (fgets (line, sizeof line, stream) != NULL)
+		if (vmc_allocation_take_line (allocation, line, err) < 0)
+			return -1;
+	return ferror (stream) ? vmc_fail (err, VMC_FAILED, errno, "cannot read what qemu-img prints") : 0;
+}
+
+static int run_map (const char *format, const char *path, bool live, uint64_t deadline_ms,
+		    struct vmc_allocation *allocation, struct vmc_error *err)
+{
+	VMC_CLEANUP_PROCESS struct vmc_process process = VMC_PROCESS_INIT;
+	char options[2 * VMC_PATH_SIZE];
+	const char *const argv[] = {"qemu-img", "map", "--output=json", "--image-opts", options, live ? "-U" : NULL, NULL};
+	FILE *stream;
+	int result;
+
+	vmc_image_options (format, path, options);
+	if (vmc_process_start (&process, argv, -1, err) < 0)
+		return -1;
+	stream = fdopen (process.output_fd, "r");
+	if (stream == NULL)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot read what qemu-img prints");
+	result = read_map (stream, allocation, err);
+	if (result == 0) {
+		process.output_fd = -1; /* ended: nothing more to read */
+		result = vmc_process_wait (&process, deadline_ms, err);
+	}
+	process.output_fd = -1;
+	(void) fclose (stream);
+	return result;
+}
+
+static int read_data (const char *path, struct vmc_extents *data, struct vmc_error *err)
+{
+	int fd = open (path, O_RDONLY | O_CLOEXEC), result = 0;
+	off_t hole = 0;
+
+	if (fd < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
+	while (result == 0) {
+		off_t start = lseek (fd, hole, SEEK_DATA);
+
+		if (start < 0)
+			break; /* ENXIO: no data behind here */
+		hole = lseek (fd, start, SEEK_HOLE);
+		if (hole <= start)
+			break;
+		result = vmc_extents_add (data, (uint64_t) start, (uint64_t) (hole - start), err);
+	}
+	if (result == 0 && errno != ENXIO)
+		result = vmc_fail (err, VMC_FAILED, errno, "cannot find the holes of '%s'", path);
+	(void) close (fd);
+	return result;
+}
+
+int vmc_allocation_read (const char *format, const char *path, bool live, uint64_t deadline_ms,
+			 struct vmc_allocation *allocation, struct vmc_error *err)
+{
+	if (run_map (format, path, live, deadline_ms, allocation, err) < 0)
+		return vmc_fail_in (err, "cannot map '%s'", path);
+	return read_data (path, &allocation->data, err);
+}
+
+/* The first range of DATA that ends behind OFFSET. */
+static size_t first_behind (const struct vmc_extents *data, uint64_t offset)
+{
+	size_t low = 0, high = data->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (data->items[middle].start + data->items[middle].length <= offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* For the LENGTH bytes at FILE_OFFSET: add the parts that are data to OUT, moved so that FILE_OFFSET becomes AS. */
+static int add_data (const struct vmc_extents *data, uint64_t file_offset, uint64_t length, uint64_t as,
+		     struct vmc_extents *out, struct vmc_error *err)
+{
+	for (size_t i = first_behind (data, file_offset); i < data->count && data->items[i].start < file_offset + length; i++) {
+		uint64_t start = data->items[i].start, end = start + data->items[i].length;
+
+		start = start > file_offset ? start : file_offset;
+		end = end < file_offset + length ? end : file_offset + length;
+		if (vmc_extents_add (out, as + (start - file_offset), end - start, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int vmc_allocation_ranges (const struct vmc_allocation *allocation, struct vmc_extents *ranges, struct vmc_error *err)
+{
+	for (size_t i = 0; i < allocation->count; i++) {
+		const struct vmc_stored *one = &allocation->items[i];
+
+		if (add_data (&allocation->data, one->file_offset, one->length, one->start, ranges, err) < 0)
+			return -1;
+	}
+	vmc_extents_normalise (ranges);
+	return 0;
+}
+
+/* Where FREE is stored, holes or not. */
+static int locate_all (const struct vmc_allocation *allocation, const struct vmc_extents *free, struct vmc_extents *places,
+		       struct vmc_error *err)
+{
+	for (size_t i = 0, j = 0; i < free->count && j < allocation->count;) {
+		const struct vmc_extent *range = &free->items[i];
+		const struct vmc_stored *stored = &allocation->items[j];
+		uint64_t start = range->start > stored->start ? range->start : stored->start;
+		uint64_t range_end = range->start + range->length, stored_end = stored->start + stored->length;
+		uint64_t end = range_end < stored_end ? range_end : stored_end;
+
+		if (start < end &&
+		    vmc_extents_add (places, stored->file_offset + (start - stored->start), end - start, err) < 0)
+			return -1;
+		if (range_end < stored_end)
+			i++;
+		else
+			j++;
+	}
+	return 0;
+}
+
+/* All of the disk's places: no two may overlap. */
+static int check_disjoint (const struct vmc_allocation *allocation, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents all = {0};
+	uint64_t total;
+
+	for (size_t i = 0; i < allocation->count; i++)
+		if (vmc_extents_add (&all, allocation->items[i].file_offset, allocation->items[i].length, err) < 0)
+			return -1;
+	total = vmc_extents_total (&all);
+	vmc_extents_normalise (&all);
+	if (vmc_extents_total (&all) == total)
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0, "the image stores two parts of the disk at the same place; run qemu-img check");
+}
+
+int vmc_allocation_locate (const struct vmc_allocation *allocation, const struct vmc_extents *free,
+			   struct vmc_extents *file_ranges, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents places = {0};
+
+	if (check_disjoint (allocation, err) < 0 || locate_all (allocation, free, &places, err) < 0)
+		return -1;
+	vmc_extents_normalise (&places);
+	return vmc_extents_intersect (&places, &allocation->data, file_ranges, err);
+}

@@ -1,0 +1,88 @@
+/* guard.c - see guard.h */
+#include "guard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "image.h"
+#include "lock.h"
+
+#define START_MS 15000
+#define POLL_MS 5
+
+static int try_connect (const struct vmc_guard *guard)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	memcpy (address.sun_path, guard->socket, sizeof guard->socket);
+	if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0)
+		return fd;
+	(void) close (fd);
+	return -1;
+}
+
+int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err)
+{
+	if (!vmc_process_ended (&guard->process))
+		return 0;
+	if (vmc_process_wait (&guard->process, 0, err) < 0)
+		return vmc_fail_in (err, "the guard over the base ended");
+	return vmc_fail (err, VMC_FAILED, 0, "the guard over the base ended");
+}
+
+int vmc_guard_connect (struct vmc_guard *guard, struct vmc_error *err)
+{
+	uint64_t deadline_ms = vmc_now_ms () + START_MS;
+
+	for (;;) {
+		int fd = try_connect (guard);
+
+		if (fd >= 0)
+			return fd;
+		if (vmc_guard_check (guard, err) < 0)
+			return -1;
+		if (vmc_now_ms () >= deadline_ms)
+			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the guard over the base does not come up");
+		(void) usleep (POLL_MS * 1000);
+	}
+}
+
+int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
+		     struct vmc_error *err)
+{
+	char options[2 * VMC_PATH_SIZE], socket_option[128];
+	const char *const argv[] = {"qemu-nbd", "--read-only", "--persistent", "--shared=2", socket_option, "--image-opts",
+				    options, NULL};
+	const char *directory = vmc_run_directory (err);
+	int fd;
+
+	if (directory == NULL)
+		return -1;
+	(void) snprintf (guard->socket, sizeof guard->socket, "%s/%s.nbd", directory, name);
+	(void) snprintf (socket_option, sizeof socket_option, "--socket=%s", guard->socket);
+	vmc_image_options (format, path, options);
+	(void) unlink (guard->socket); /* of a run that was killed: we hold the domain's lock */
+	if (vmc_process_start (&guard->process, argv, -1, err) < 0)
+		return -1;
+	fd = vmc_guard_connect (guard, err);
+	if (fd < 0)
+		return -1;
+	(void) close (fd);
+	return 0;
+}
+
+void vmc_guard_drop (struct vmc_guard *guard)
+{
+	vmc_process_end (&guard->process);
+	if (guard->socket[0] != 0)
+		(void) unlink (guard->socket);
+	guard->socket[0] = 0;
+}

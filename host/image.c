@@ -1,0 +1,138 @@
+/* image.c - see image.h */
+#include "image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "qcow2.h"
+
+void vmc_image_directory (const char *path, char *directory)
+{
+	char *slash;
+
+	(void) snprintf (directory, VMC_PATH_SIZE, "%s", path);
+	slash = strrchr (directory, '/');
+	if (slash == NULL)
+		(void) snprintf (directory, VMC_PATH_SIZE, ".");
+	else
+		slash[slash == directory] = 0;
+}
+
+void vmc_image_options (const char *format, const char *path, char *options)
+{
+	size_t used = (size_t) snprintf (options, VMC_PATH_SIZE, "driver=%s,file.driver=file,file.filename=", format);
+
+	/* A comma ends a value unless it is doubled. */
+	for (; *path != 0; path++) {
+		options[used++] = *path;
+		if (*path == ',')
+			options[used++] = ',';
+	}
+	options[used] = 0;
+}
+
+int vmc_image_allocated (const char *path, uint64_t *bytes, struct vmc_error *err)
+{
+	struct stat status;
+
+	if (stat (path, &status) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot look at '%s'", path);
+	*bytes = (uint64_t) status.st_blocks * 512;
+	return 0;
+}
+
+static bool same_file (const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat (a, &x) == 0 && stat (b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* The name in the header is relative to the image; a JSON or URL name never matches a file. */
+static int check_backing (const struct vmc_disk *disk, const char *name, struct vmc_error *err)
+{
+	char directory[VMC_PATH_SIZE], path[VMC_PATH_SIZE * 2];
+
+	vmc_image_directory (disk->path, directory);
+	(void) snprintf (path, sizeof path, "%s%s%s", name[0] == '/' ? "" : directory, name[0] == '/' ? "" : "/", name);
+	if (name[0] == 0 && disk->backing_count == 0)
+		return 0;
+	if (name[0] != 0 && disk->backing_count > 0 && same_file (path, disk->backing[0]))
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "the image names another backing file than the domain; restart the domain or mend the chain first");
+}
+
+static int check_qcow2 (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)
+{
+	unsigned char header[VMC_QCOW2_HEADER_BYTES];
+	struct vmc_qcow2 facts;
+	ssize_t length = pread (fd, header, sizeof header, 0);
+
+	if (length < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot read '%s'", disk->path);
+	if (vmc_qcow2_check (header, (size_t) length, &facts, err) < 0)
+		return -1;
+	image->virtual_bytes = facts.virtual_bytes;
+	return check_backing (disk, facts.backing, err);
+}
+
+static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)
+{
+	struct statvfs space;
+	struct stat status;
+
+	if (fstat (fd, &status) < 0 || fstatvfs (fd, &space) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot look at '%s'", disk->path);
+	if (!S_ISREG (status.st_mode))
+		return vmc_fail (err, VMC_REFUSED, 0, "'%s' is not a regular file", disk->path);
+	*image = (struct vmc_image) {.device = status.st_dev,
+				     .inode = status.st_ino,
+				     .length_bytes = (uint64_t) status.st_size,
+				     .allocated_bytes = (uint64_t) status.st_blocks * 512,
+				     .virtual_bytes = (uint64_t) status.st_size,
+				     .punch_bytes = space.f_frsize};
+	if (image->punch_bytes == 0 || (image->punch_bytes & (image->punch_bytes - 1)) != 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "the filesystem of '%s' has blocks of an odd size", disk->path);
+	if (strcmp (disk->format, "qcow2") == 0)
+		return check_qcow2 (disk, fd, image, err);
+	return 0;
+}
+
+int vmc_image_look (const struct vmc_disk *disk, const char *overlay_dir, struct vmc_image *image, struct vmc_error *err)
+{
+	struct statvfs space;
+	int fd = open (disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), result;
+
+	if (fd < 0)
+		return vmc_fail (err, VMC_REFUSED, errno, "cannot open '%s' on this host", disk->path);
+	result = look_at_file (disk, fd, image, err);
+	(void) close (fd);
+	if (result < 0)
+		return -1;
+	if (statvfs (overlay_dir, &space) < 0)
+		return vmc_fail (err, VMC_REFUSED, errno, "cannot look at the directory '%s'", overlay_dir);
+	image->room_bytes = (uint64_t) space.f_bavail * space.f_frsize;
+	return 0;
+}
+
+int vmc_image_can_punch (const char *directory, struct vmc_error *err)
+{
+	static const char data[65536] = {1};
+	int fd = open (directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600), result = 0;
+
+	if (fd < 0)
+		return vmc_fail (err, VMC_REFUSED, errno, "cannot try whether the filesystem of '%s' can punch holes", directory);
+	if (write (fd, data, sizeof data) != (ssize_t) sizeof data ||
+	    fallocate (fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, sizeof data) < 0)
+		result = vmc_fail (err, VMC_REFUSED, errno, "the filesystem of '%s' cannot punch holes", directory);
+	(void) close (fd);
+	return result;
+}

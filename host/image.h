@@ -1,0 +1,42 @@
+/* image.h - facts about an image file, as the host sees it */
+#ifndef VMC_IMAGE_H
+#define VMC_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "domain_xml.h"
+#include "error.h"
+
+struct vmc_image {
+	dev_t device; /* with the inode: which file it is, whatever its name */
+	ino_t inode;
+	uint64_t length_bytes;
+	uint64_t allocated_bytes; /* st_blocks */
+	uint64_t virtual_bytes;   /* raw: the length */
+	uint64_t punch_bytes;     /* the unit in which its filesystem gives space back */
+	uint64_t room_bytes;      /* free for the overlay, in the overlay's directory */
+};
+
+/* Look at the image of DISK; nothing is opened for writing, no program of QEMU is run. VMC_REFUSED, with the reason, for
+ * what cannot be compacted: not a regular file, a header that is not allowed, a backing file that the XML does not name.
+ * OVERLAY_DIR: where the overlay will lie. */
+int vmc_image_look (const struct vmc_disk *disk, const char *overlay_dir, struct vmc_image *image, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* The bytes that the file takes on the host now. */
+int vmc_image_allocated (const char *path, uint64_t *bytes, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Can holes be punched on the filesystem of DIRECTORY? Tried on a nameless file there. */
+int vmc_image_can_punch (const char *directory, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* The directory of PATH, into a buffer of VMC_PATH_SIZE. */
+void vmc_image_directory (const char *path, char *directory) __attribute__ ((nonnull));
+
+/* "driver=FORMAT,file.driver=file,file.filename=PATH", for --image-opts: the format is said, never probed, and no name is
+ * taken for a URL. Into a buffer of 2 * VMC_PATH_SIZE. */
+void vmc_image_options (const char *format, const char *path, char *options) __attribute__ ((nonnull));
+
+#endif

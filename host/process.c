@@ -1,0 +1,155 @@
+/* process.c - see process.h */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "text.h"
+
+#define POLL_MS 5
+
+/* In the child. Only system calls from here to exec: another thread may have held any lock at the fork. */
+static void become (const char *const argv[], int input_fd, int output_fd, int error_fd, pid_t parent)
+{
+	sigset_t none;
+	int null = -1;
+
+	(void) sigemptyset (&none);
+	(void) sigprocmask (SIG_SETMASK, &none, NULL);
+	if (setpgid (0, 0) < 0 || prctl (PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid () != parent)
+		_exit (126);
+	if (input_fd < 0)
+		input_fd = null = open ("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (dup2 (input_fd, 0) < 0 || dup2 (output_fd, 1) < 0 || dup2 (error_fd, 2) < 0 || close_range (3, ~0U, 0) < 0)
+		_exit (126);
+	(void) null;
+	(void) execvp (argv[0], (char *const *) argv);
+	(void) dprintf (2, "cannot run it: %s", strerror (errno));
+	_exit (127);
+}
+
+static void close_fd (int *fd)
+{
+	if (*fd >= 0)
+		(void) close (*fd);
+	*fd = -1;
+}
+
+int vmc_process_start (struct vmc_process *process, const char *const argv[], int input_fd, struct vmc_error *err)
+{
+	int output[2] = {-1, -1}, errors[2] = {-1, -1};
+	pid_t parent = getpid ();
+	int saved;
+
+	*process = (struct vmc_process) VMC_PROCESS_INIT;
+	(void) snprintf (process->name, sizeof process->name, "%s", argv[0]);
+	if (pipe2 (output, O_CLOEXEC) < 0 || pipe2 (errors, O_CLOEXEC) < 0) {
+		saved = errno;
+		close_fd (&output[0]);
+		close_fd (&output[1]);
+		return vmc_fail (err, VMC_FAILED, saved, "no pipe for '%s'", argv[0]);
+	}
+	process->pid = fork ();
+	saved = errno;
+	if (process->pid == 0)
+		become (argv, input_fd, output[1], errors[1], parent);
+	(void) close (output[1]);
+	(void) close (errors[1]);
+	process->output_fd = output[0];
+	process->error_fd = errors[0];
+	if (process->pid < 0) {
+		process->pid = 0;
+		vmc_process_end (process);
+		return vmc_fail (err, VMC_FAILED, saved, "cannot start '%s'", argv[0]);
+	}
+	(void) fcntl (process->error_fd, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+/* The last line of what it wrote to its standard error stream, escaped. */
+static void last_words (struct vmc_process *process, char *text, size_t size)
+{
+	char buffer[4096] = "", *line = buffer, *newline;
+	ssize_t length = read (process->error_fd, buffer, sizeof buffer - 1);
+
+	buffer[length > 0 ? length : 0] = 0;
+	while (length > 0 && buffer[length - 1] == '\n')
+		buffer[--length] = 0;
+	newline = strrchr (buffer, '\n');
+	if (newline != NULL)
+		line = newline + 1;
+	vmc_text_escape (text, size, line);
+}
+
+static int check_status (struct vmc_process *process, int status, struct vmc_error *err)
+{
+	char words[300];
+
+	if (WIFEXITED (status) && WEXITSTATUS (status) == 0)
+		return 0;
+	last_words (process, words, sizeof words);
+	if (WIFEXITED (status))
+		return vmc_fail (err, VMC_FAILED, 0, "'%s' failed: %s", process->name, words);
+	return vmc_fail (err, VMC_FAILED, 0, "'%s' was ended by signal %d", process->name, WTERMSIG (status));
+}
+
+int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct vmc_error *err)
+{
+	char skipped[4096];
+
+	for (;;) {
+		struct pollfd entry = {.fd = process->output_fd, .events = POLLIN};
+		int status;
+		pid_t ended = waitpid (process->pid, &status, WNOHANG);
+
+		if (ended == process->pid) {
+			process->pid = 0;
+			return check_status (process, status, err);
+		}
+		if (ended < 0 && errno != EINTR)
+			return vmc_fail (err, VMC_FAILED, errno, "cannot wait for '%s'", process->name);
+		if (vmc_now_ms () >= deadline_ms)
+			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "'%s' has not ended in time", process->name);
+		/* Output that nobody asked for must not stop it. */
+		if (poll (&entry, 1, POLL_MS) > 0 && read (process->output_fd, skipped, sizeof skipped) <= 0)
+			(void) poll (NULL, 0, POLL_MS);
+	}
+}
+
+bool vmc_process_ended (struct vmc_process *process)
+{
+	siginfo_t info = {0};
+
+	if (process->pid == 0)
+		return true;
+	return waitid (P_PID, (id_t) process->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+}
+
+void vmc_process_end (struct vmc_process *process)
+{
+	if (process->pid > 0) {
+		(void) kill (process->pid, SIGKILL);
+		while (waitpid (process->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	process->pid = 0;
+	close_fd (&process->output_fd);
+	close_fd (&process->error_fd);
+}
+
+int vmc_process_run (const char *const argv[], uint64_t deadline_ms, struct vmc_error *err)
+{
+	VMC_CLEANUP_PROCESS struct vmc_process process = VMC_PROCESS_INIT;
+
+	if (vmc_process_start (&process, argv, -1, err) < 0)
+		return -1;
+	return vmc_process_wait (&process, deadline_ms, err);
+}

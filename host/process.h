@@ -1,0 +1,42 @@
+/* process.h - the one way to run another program */
+#ifndef VMC_PROCESS_H
+#define VMC_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+/* A running child: in a process group of its own, so that a Ctrl-C on the terminal does not reach it, and killed by the
+ * kernel should we die. Owned by the caller, released with vmc_process_end. */
+struct vmc_process {
+	pid_t pid;     /* 0: none */
+	int output_fd; /* its standard output, or -1 */
+	int error_fd;  /* its standard error stream (the last words go into an error text) */
+	char name[32];
+};
+
+#define VMC_CLEANUP_PROCESS __attribute__ ((cleanup (vmc_process_end)))
+#define VMC_PROCESS_INIT {.output_fd = -1, .error_fd = -1}
+
+/* Start ARGV[0], looked up in PATH. INPUT_FD becomes its standard input (-1: /dev/null). */
+int vmc_process_start (struct vmc_process *process, const char *const argv[], int input_fd, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Wait for its end, at most until DEADLINE_MS (vmc_now_ms). 0: it ended with status 0. -1: anything else, with its
+ * last words in the error; it still runs after a VMC_TIMEOUT. */
+int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Has it ended? Does not wait. */
+bool vmc_process_ended (struct vmc_process *process) __attribute__ ((nonnull));
+
+/* Kill it if it still runs, reap it, close the descriptors. */
+void vmc_process_end (struct vmc_process *process) __attribute__ ((nonnull));
+
+/* Start, wait, end. */
+int vmc_process_run (const char *const argv[], uint64_t deadline_ms, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+#endif

@@ -1,0 +1,65 @@
+/* punch.c - see punch.h
+ *
+ * fallocate(PUNCH_HOLE) keeps the file's length and makes the range read as zeros. It goes in slices, so that a stop
+ * is heard soon and one call does not keep the filesystem's journal busy for long.
+ */
+#include "punch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SLICE_BYTES (UINT64_C (1) << 30)
+
+static int punch_one (int fd, uint64_t start, uint64_t length, struct vmc_error *err)
+{
+	while (fallocate (fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) start, (off_t) length) < 0)
+		if (errno != EINTR)
+			return vmc_fail (err, VMC_FAILED, errno, "cannot punch a hole into the image");
+	return 0;
+}
+
+static int punch_all (int fd, const struct vmc_extents *ranges, vmc_punch_between *between, void *opaque,
+		      struct vmc_error *err)
+{
+	uint64_t total = vmc_extents_total (ranges), done = 0;
+
+	for (size_t i = 0; i < ranges->count; i++) {
+		uint64_t start = ranges->items[i].start, left = ranges->items[i].length;
+
+		while (left > 0) {
+			uint64_t length = left < SLICE_BYTES ? left : SLICE_BYTES;
+
+			if (between (opaque, done, total, err) < 0 || punch_one (fd, start, length, err) < 0)
+				return -1;
+			start += length;
+			left -= length;
+			done += length;
+		}
+	}
+	return between (opaque, done, total, err);
+}
+
+int vmc_punch (const char *path, const struct vmc_image *image, const struct vmc_extents *ranges,
+	       vmc_punch_between *between, void *opaque, struct vmc_error *err)
+{
+	int fd = open (path, O_RDWR | O_CLOEXEC | O_NOCTTY), result;
+	struct stat status;
+
+	if (fd < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s' for writing", path);
+	if (fstat (fd, &status) < 0 || status.st_dev != image->device || status.st_ino != image->inode) {
+		(void) close (fd);
+		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", path);
+	}
+	if (vmc_extents_valid (ranges, (uint64_t) status.st_size))
+		result = punch_all (fd, ranges, between, opaque, err);
+	else
+		result = vmc_fail (err, VMC_REFUSED, 0, "the image stores data beyond its end; run qemu-img check");
+	if (fsync (fd) < 0 && result == 0)
+		result = vmc_fail (err, VMC_FAILED, errno, "cannot sync '%s'", path);
+	if (close (fd) < 0 && result == 0)
+		result = vmc_fail (err, VMC_FAILED, errno, "cannot close '%s'", path);
+	return result;
+}

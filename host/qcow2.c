@@ -1,0 +1,83 @@
+/* qcow2.c - see qcow2.h */
+#include "qcow2.h"
+
+#include <string.h>
+
+#define MAGIC 0x514649FBu
+#define HEADER_V2_BYTES 72
+#define HEADER_V3_BYTES 104
+#define CLUSTER_BITS_MIN 9
+#define CLUSTER_BITS_MAX 21
+
+/* incompatible_features */
+#define INCOMPATIBLE_DIRTY (UINT64_C (1) << 0)
+#define INCOMPATIBLE_CORRUPT (UINT64_C (1) << 1)
+#define INCOMPATIBLE_DATA_FILE (UINT64_C (1) << 2)
+#define INCOMPATIBLE_COMPRESSION (UINT64_C (1) << 3)
+#define INCOMPATIBLE_EXTENDED_L2 (UINT64_C (1) << 4)
+/* "Dirty" is set while a running QEMU has an image with lazy refcounts open: it harms no reader. */
+#define INCOMPATIBLE_ALLOWED (INCOMPATIBLE_DIRTY | INCOMPATIBLE_COMPRESSION | INCOMPATIBLE_EXTENDED_L2)
+
+static uint32_t be32 (const unsigned char *bytes)
+{
+	return (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8 | bytes[3];
+}
+
+static uint64_t be64 (const unsigned char *bytes)
+{
+	return (uint64_t) be32 (bytes) << 32 | be32 (bytes + 4);
+}
+
+static int check_features (uint64_t features, struct vmc_error *err)
+{
+	if (features & INCOMPATIBLE_CORRUPT)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image is marked as corrupt; repair it with qemu-img check -r");
+	if (features & INCOMPATIBLE_DATA_FILE)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image keeps its data in an external data file");
+	if (features & ~INCOMPATIBLE_ALLOWED)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image has qcow2 features that are not known here (0x%llx)",
+				 (unsigned long long) (features & ~INCOMPATIBLE_ALLOWED));
+	return 0;
+}
+
+static int read_backing (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
+{
+	uint64_t offset = be64 (header + 8);
+	uint32_t size = be32 (header + 16);
+
+	facts->backing[0] = 0;
+	if (offset == 0)
+		return 0;
+	if (size == 0 || size >= sizeof facts->backing || offset > length || size > length - offset)
+		return vmc_fail (err, VMC_REFUSED, 0, "the name of the image's backing file is not where it should be");
+	memcpy (facts->backing, header + offset, size);
+	facts->backing[size] = 0;
+	if (strlen (facts->backing) != size)
+		return vmc_fail (err, VMC_REFUSED, 0, "the name of the image's backing file has a zero byte");
+	return 0;
+}
+
+int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
+{
+	uint32_t version, cluster_bits;
+
+	if (length < HEADER_V3_BYTES || be32 (header) != MAGIC)
+		return vmc_fail (err, VMC_REFUSED, 0, "the domain says qcow2, but the image has no qcow2 header");
+	version = be32 (header + 4);
+	cluster_bits = be32 (header + 20);
+	if (version != 2 && version != 3)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image has version %u of qcow2, which is not known here", version);
+	if (cluster_bits < CLUSTER_BITS_MIN || cluster_bits > CLUSTER_BITS_MAX)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image has clusters of 2^%u bytes, which qcow2 does not allow", cluster_bits);
+	if (be32 (header + 32) != 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image is encrypted");
+	if (be32 (header + 60) != 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image has internal snapshots; delete them first (virsh snapshot-delete)");
+	if (version == 3 && check_features (be64 (header + 72), err) < 0)
+		return -1;
+	facts->virtual_bytes = be64 (header + 24);
+	facts->cluster_bytes = UINT64_C (1) << cluster_bits;
+	if (facts->virtual_bytes > INT64_MAX)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image says that it is larger than 2^63 bytes");
+	return read_backing (header, length, facts, err);
+}

@@ -1,0 +1,139 @@
+/* reader.c - the parent's side of reader.h */
+#include "reader.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "partitions.h"
+#include "process.h"
+#include "reader_record.h"
+#include "text.h"
+
+void vmc_reading_clear (struct vmc_reading *reading)
+{
+	free (reading->places);
+	vmc_extents_clear (&reading->free);
+	*reading = (struct vmc_reading) {0};
+}
+
+/* Read exactly LENGTH bytes. */
+static int get (int fd, void *data, size_t length, uint64_t deadline_ms, struct vmc_error *err)
+{
+	char *bytes = data;
+
+	while (length > 0) {
+		struct pollfd entry = {.fd = fd, .events = POLLIN};
+		uint64_t now_ms = vmc_now_ms ();
+		ssize_t got;
+
+		if (now_ms >= deadline_ms)
+			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the reader has not finished in time");
+		if (poll (&entry, 1, (int) (deadline_ms - now_ms < 1000 ? deadline_ms - now_ms : 1000)) <= 0)
+			continue;
+		got = read (fd, bytes, length);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return vmc_fail (err, VMC_FAILED, 0, "the reader died before it had finished");
+		bytes += got;
+		length -= (size_t) got;
+	}
+	return 0;
+}
+
+static void format_uuid (const unsigned char *bytes, char *text)
+{
+	for (int i = 0, used = 0; i < 16; i++)
+		used += snprintf (text + used, 37 - (size_t) used, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
+}
+
+/* The ranges of one place: sorted, not overlapping, inside the place. */
+static int get_ranges (int fd, const struct vmc_record *record, uint64_t deadline_ms, struct vmc_extents *free,
+		       struct vmc_error *err)
+{
+	uint64_t from = record->offset, end = record->offset + record->length;
+
+	for (uint64_t i = 0; i < record->ranges; i++) {
+		struct vmc_extent one;
+
+		if (get (fd, &one, sizeof one, deadline_ms, err) < 0)
+			return -1;
+		if (one.length == 0 || one.start < from || one.start > end || one.length > end - one.start)
+			return vmc_fail (err, VMC_PROTOCOL, 0, "the reader named ranges that are not in order");
+		from = one.start + one.length;
+		if (vmc_extents_add (free, one.start, one.length, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int check_place (const struct vmc_record *record, const struct vmc_reading *reading, uint64_t disk_bytes,
+			struct vmc_error *err)
+{
+	if (record->kind != VMC_RECORD_PLACE || record->offset > disk_bytes || record->length > disk_bytes - record->offset ||
+	    record->ranges > VMC_MAP_MAX_RANGES || (!record->usable && record->ranges > 0) ||
+	    memchr (record->text, 0, sizeof record->text) == NULL || reading->count == VMC_PARTITIONS_MAX)
+		return vmc_fail (err, VMC_PROTOCOL, 0, "the reader sent what makes no sense");
+	for (size_t i = 0; i < reading->count; i++)
+		if (record->offset < reading->places[i].offset + reading->places[i].length &&
+		    reading->places[i].offset < record->offset + record->length)
+			return vmc_fail (err, VMC_PROTOCOL, 0, "the reader named places that overlap");
+	return 0;
+}
+
+static int take_place (int fd, const struct vmc_record *record, uint64_t disk_bytes, uint64_t deadline_ms,
+		       struct vmc_reading *reading, struct vmc_error *err)
+{
+	struct vmc_witness *place = &reading->places[reading->count];
+
+	if (check_place (record, reading, disk_bytes, err) < 0)
+		return -1;
+	reading->count++;
+	*place = (struct vmc_witness) {.offset = record->offset, .length = record->length, .usable = record->usable != 0};
+	if (record->has_uuid)
+		format_uuid (record->uuid, place->uuid);
+	vmc_text_escape (place->why_not, sizeof place->why_not, record->text);
+	return get_ranges (fd, record, deadline_ms, &reading->free, err);
+}
+
+static int take_all (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading, struct vmc_error *err)
+{
+	for (;;) {
+		struct vmc_record record;
+
+		if (get (fd, &record, sizeof record, deadline_ms, err) < 0)
+			return -1;
+		if (record.kind == VMC_RECORD_END)
+			return 0;
+		if (record.kind == VMC_RECORD_FAILED) {
+			char text[200];
+
+			record.text[sizeof record.text - 1] = 0;
+			vmc_text_escape (text, sizeof text, record.text);
+			return vmc_fail (err, VMC_REFUSED, 0, "the reader: %s", text);
+		}
+		if (take_place (fd, &record, disk_bytes, deadline_ms, reading, err) < 0)
+			return -1;
+	}
+}
+
+int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
+		    struct vmc_error *err)
+{
+	static const char *const argv[] = {"/proc/self/exe", VMC_READER_OPTION, NULL};
+	VMC_CLEANUP_PROCESS struct vmc_process child = VMC_PROCESS_INIT;
+
+	reading->places = calloc (VMC_PARTITIONS_MAX, sizeof *reading->places);
+	if (reading->places == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the reader's findings");
+	if (vmc_process_start (&child, argv, nbd_fd, err) < 0 ||
+	    take_all (child.output_fd, disk_bytes, deadline_ms, reading, err) < 0)
+		return -1;
+	vmc_extents_normalise (&reading->free);
+	return vmc_process_wait (&child, deadline_ms, err);
+}

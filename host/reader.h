@@ -1,0 +1,41 @@
+/* reader.h - the second witness: what libext2fs finds free on the immutable base
+ *
+ * The bytes of a guest's disk may be made to attack whoever parses them, so they are parsed in a child that has nothing
+ * to lose: a user of its own, no new privileges, resource limits, and no descriptors but the NBD socket and a pipe. What
+ * it writes into the pipe is checked again here: whoever takes over the child can only name ranges of its own disk.
+ */
+#ifndef VMC_READER_H
+#define VMC_READER_H
+
+#include <stdbool.h>
+
+#include "extent.h"
+
+/* What the child says about one place of the disk. */
+struct vmc_witness {
+	uint64_t offset, length; /* bytes, of the place */
+	char uuid[37];           /* of the ext filesystem in it; empty: none */
+	bool usable;             /* its free ranges are in the list */
+	char why_not[200];       /* escaped */
+};
+
+struct vmc_reading {
+	struct vmc_witness *places;
+	size_t count;
+	struct vmc_extents free; /* normalised; of the usable places together */
+};
+
+void vmc_reading_clear (struct vmc_reading *reading) __attribute__ ((nonnull));
+
+/* Start the child on NBD_FD (a connected socket), wait for its findings until DEADLINE_MS, check them against a disk of
+ * DISK_BYTES. -1: they are void. */
+int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
+		    struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* The child: descriptor 0 is the NBD socket, 1 the pipe. Returns its exit status. */
+int vmc_reader_main (void);
+
+/* The word on the command line that makes the program its own child. */
+#define VMC_READER_OPTION "--reader-child"
+
+#endif

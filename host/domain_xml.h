@@ -26,6 +26,7 @@ struct vmc_disk {
 	size_t backing_count;
 	bool read_only, shareable, transient, encrypted, sliced;
 	bool mirror, mirror_ready; /* a block job that writes to a second image */
+	char mirror_path[VMC_PATH_SIZE];
 };
 
 struct vmc_disks {

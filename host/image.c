@@ -55,13 +55,55 @@ static bool same_file (const char *a, const char *b)
 	return stat (a, &x) == 0 && stat (b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* The name in the header is relative to the image; a JSON or URL name never matches a file. */
+/* The path of the backing file NAME of the image PATH: relative to the image. A JSON or URL name gives a path that does
+ * not exist. RESOLVED has room for 2 * VMC_PATH_SIZE. */
+static void resolve (const char *path, const char *name, char *resolved)
+{
+	char directory[VMC_PATH_SIZE];
+
+	vmc_image_directory (path, directory);
+	(void) snprintf (resolved, VMC_PATH_SIZE * 2, "%s%s%s", name[0] == '/' ? "" : directory, name[0] == '/' ? "" : "/", name);
+}
+
+/* The name of the backing file of the qcow2 image PATH; false: there is none, or nothing can be said. */
+static bool backing_of (const char *path, char *resolved)
+{
+	unsigned char header[VMC_QCOW2_HEADER_BYTES];
+	struct vmc_qcow2 facts;
+	struct vmc_error ignored;
+	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t length = fd < 0 ? -1 : pread (fd, header, sizeof header, 0);
+
+	if (fd >= 0)
+		(void) close (fd);
+	if (length < 0 || !vmc_qcow2_backing (header, (size_t) length, &facts, &ignored) || facts.backing[0] == 0)
+		return false;
+	resolve (path, facts.backing, resolved);
+	return true;
+}
+
+bool vmc_image_chain_has (const char *path, const struct vmc_image *image)
+{
+	char here[VMC_PATH_SIZE * 2], next[VMC_PATH_SIZE * 2];
+
+	(void) snprintf (here, sizeof here, "%s", path);
+	for (int depth = 0; depth <= VMC_CHAIN_MAX; depth++) {
+		struct stat status;
+
+		if (stat (here, &status) == 0 && status.st_dev == image->device && status.st_ino == image->inode)
+			return true;
+		if (!backing_of (here, next))
+			return false;
+		memcpy (here, next, sizeof here);
+	}
+	return false;
+}
+
 static int check_backing (const struct vmc_disk *disk, const char *name, struct vmc_error *err)
 {
-	char directory[VMC_PATH_SIZE], path[VMC_PATH_SIZE * 2];
+	char path[VMC_PATH_SIZE * 2];
 
-	vmc_image_directory (disk->path, directory);
-	(void) snprintf (path, sizeof path, "%s%s%s", name[0] == '/' ? "" : directory, name[0] == '/' ? "" : "/", name);
+	resolve (disk->path, name, path);
 	if (name[0] == 0 && disk->backing_count == 0)
 		return 0;
 	if (name[0] != 0 && disk->backing_count > 0 && same_file (path, disk->backing[0]))

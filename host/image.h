@@ -25,6 +25,10 @@ struct vmc_image {
 int vmc_image_look (const struct vmc_disk *disk, const char *overlay_dir, struct vmc_image *image, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Is PATH the file of IMAGE, or does it have it as a backing file, by what the qcow2 headers say? What cannot be read does
+ * not. Only ever a reason to refuse: that is why the format may be guessed here. */
+bool vmc_image_chain_has (const char *path, const struct vmc_image *image) __attribute__ ((nonnull));
+
 /* The bytes that the file takes on the host now. */
 int vmc_image_allocated (const char *path, uint64_t *bytes, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -81,3 +81,8 @@ int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow
 		return vmc_fail (err, VMC_REFUSED, 0, "the image says that it is larger than 2^63 bytes");
 	return read_backing (header, length, facts, err);
 }
+
+bool vmc_qcow2_backing (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
+{
+	return length >= HEADER_V2_BYTES && be32 (header) == MAGIC && read_backing (header, length, facts, err) == 0;
+}

@@ -3,6 +3,7 @@
 #ifndef VMC_QCOW2_H
 #define VMC_QCOW2_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,5 +24,9 @@ struct vmc_qcow2 {
  * QEMU. */
 int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
+
+/* Only find the backing file's name, whatever else the header says. False: this is no qcow2 header. */
+bool vmc_qcow2_backing (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
+	__attribute__ ((nonnull));
 
 #endif

@@ -1,0 +1,129 @@
+/* domain.c - see domain.h */
+#include "domain.h"
+
+#include <errno.h>
+#include <libvirt/virterror.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connection.h"
+#include "text.h"
+
+void vmc_domain_clear (struct vmc_domain *domain)
+{
+	if (domain->handle != NULL)
+		(void) virDomainFree (domain->handle);
+	domain->handle = NULL;
+}
+
+static virDomainPtr look_up (virConnectPtr connection, const char *name)
+{
+	virDomainPtr handle = NULL;
+	char *end;
+	long id = strtol (name, &end, 10);
+
+	if (*name != 0 && *end == 0 && id >= 0 && id <= INT32_MAX)
+		handle = virDomainLookupByID (connection, (int) id);
+	if (handle == NULL && strlen (name) == VIR_UUID_STRING_BUFLEN - 1)
+		handle = virDomainLookupByUUIDString (connection, name);
+	if (handle == NULL)
+		handle = virDomainLookupByName (connection, name);
+	return handle;
+}
+
+int vmc_domain_find (virConnectPtr connection, const char *name, struct vmc_domain *domain, struct vmc_error *err)
+{
+	*domain = (struct vmc_domain) {.connection = connection};
+	vmc_text_escape (domain->name, sizeof domain->name, name);
+	domain->handle = look_up (connection, name);
+	if (domain->handle == NULL && virGetLastErrorCode () == VIR_ERR_NO_DOMAIN)
+		return vmc_fail (err, VMC_USAGE, 0, "there is no such domain; see virsh list --all");
+	if (domain->handle == NULL)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot find the domain");
+	vmc_text_escape (domain->name, sizeof domain->name, virDomainGetName (domain->handle));
+	if (virDomainGetUUIDString (domain->handle, domain->uuid) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "the domain has no UUID");
+	return 0;
+}
+
+char *vmc_domain_xml (virDomainPtr handle, bool inactive, struct vmc_error *err)
+{
+	char *xml = virDomainGetXMLDesc (handle, VIR_DOMAIN_XML_SECURE | (inactive ? VIR_DOMAIN_XML_INACTIVE : 0));
+
+	if (xml == NULL)
+		(void) vmc_fail_libvirt (err, VMC_FAILED, "cannot get the XML of the domain");
+	return xml;
+}
+
+int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *facts, struct vmc_error *err)
+{
+	int active = virDomainIsActive (domain->handle), checkpoints;
+	virDomainJobInfo job = {0};
+
+	if (active < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
+	facts->active = active == 1;
+	facts->local = vmc_connection_local (domain->connection);
+	if (facts->active && virDomainGetJobInfo (domain->handle, &job) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the jobs of the domain");
+	facts->job = job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED;
+	checkpoints = virDomainListAllCheckpoints (domain->handle, NULL, 0);
+	if (checkpoints < 0 && virGetLastErrorCode () != VIR_ERR_NO_SUPPORT)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the checkpoints of the domain");
+	facts->checkpoints = checkpoints > 0;
+	if (virConnectGetVersion (domain->connection, &facts->qemu_version) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the version of QEMU");
+	return 0;
+}
+
+/* The XML of a domain that is off does not name backing files: the images are asked, too. */
+static bool disk_uses (const struct vmc_disk *disk, const struct vmc_image *image, bool itself)
+{
+	if (!itself && disk->path[0] != 0 && vmc_image_chain_has (disk->path, image))
+		return true;
+	for (size_t i = 0; i < disk->backing_count; i++)
+		if (vmc_image_chain_has (disk->backing[i], image))
+			return true;
+	return disk->mirror_path[0] != 0 && vmc_image_chain_has (disk->mirror_path, image);
+}
+
+/* Does a domain use IMAGE? TARGET, unless empty, is the one disk that may have it as its own. */
+static int domain_uses (virDomainPtr handle, bool inactive, const char *target, const struct vmc_image *image,
+			struct vmc_error *err)
+{
+	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+	char *xml = vmc_domain_xml (handle, inactive, err);
+	int result, uses = 0;
+
+	if (xml == NULL) /* it was undefined since the list was made */
+		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN ? 0 : -1;
+	result = vmc_domain_xml_parse (xml, &disks, err);
+	free (xml);
+	for (size_t i = 0; result == 0 && i < disks.count; i++)
+		uses = uses || disk_uses (&disks.items[i], image, strcmp (disks.items[i].target, target) == 0);
+	return result < 0 ? -1 : uses;
+}
+
+int vmc_domain_other_user (const struct vmc_domain *domain, const char *target, const struct vmc_image *image, char *user,
+			   size_t size, struct vmc_error *err)
+{
+	virDomainPtr *all = NULL;
+	int count = virConnectListAllDomains (domain->connection, &all, 0), uses = 0;
+
+	user[0] = 0;
+	if (count < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot list the domains");
+	for (int i = 0; i < count; i++) {
+		char uuid[VIR_UUID_STRING_BUFLEN] = "";
+		bool own = virDomainGetUUIDString (all[i], uuid) == 0 && strcmp (uuid, domain->uuid) == 0;
+
+		for (int inactive = 0; inactive < 2 && uses == 0; inactive++)
+			uses = domain_uses (all[i], inactive, own ? target : "", image, err);
+		if (uses > 0 && user[0] == 0)
+			vmc_text_escape (user, size, virDomainGetName (all[i]));
+		(void) virDomainFree (all[i]);
+	}
+	free (all);
+	return uses < 0 ? -1 : 0;
+}

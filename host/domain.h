@@ -1,0 +1,35 @@
+/* domain.h - a libvirt domain and what libvirt knows about it */
+#ifndef VMC_DOMAIN_H
+#define VMC_DOMAIN_H
+
+#include <libvirt/libvirt.h>
+
+#include "domain_xml.h"
+#include "facts.h"
+
+struct vmc_domain {
+	virConnectPtr connection; /* borrowed */
+	virDomainPtr handle;
+	char name[VMC_NAME_SIZE * 4]; /* escaped */
+	char uuid[VIR_UUID_STRING_BUFLEN];
+};
+
+void vmc_domain_clear (struct vmc_domain *domain) __attribute__ ((nonnull));
+
+/* Find NAME: an id, a UUID or a name, as virsh does. */
+int vmc_domain_find (virConnectPtr connection, const char *name, struct vmc_domain *domain, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Its XML, live or as it will be at the next start; to be freed by the caller. NULL: see ERR. */
+char *vmc_domain_xml (virDomainPtr handle, bool inactive, struct vmc_error *err) __attribute__ ((nonnull));
+
+/* Fill all of FACTS but the agent. */
+int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *facts, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Look through all domains of the connection for one, other than DOMAIN, that uses the file of IMAGE as a disk or a backing
+ * file; and through the disks of DOMAIN itself but TARGET. USER gets its name, escaped, or nothing. */
+int vmc_domain_other_user (const struct vmc_domain *domain, const char *target, const struct vmc_image *image, char *user,
+			   size_t size, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+#endif

@@ -1,0 +1,50 @@
+/* facts.h - everything that the plan for one disk is made from */
+#ifndef VMC_FACTS_H
+#define VMC_FACTS_H
+
+#include <stdbool.h>
+
+#include "domain_xml.h"
+#include "image.h"
+#include "message.h"
+
+/* What the name of every overlay ends with. */
+#define VMC_OVERLAY_SUFFIX ".vmcompact-overlay"
+
+/* About the domain, the same for all of its disks. */
+struct vmc_domain_facts {
+	bool active;
+	bool local;                 /* its images lie on this machine */
+	bool job;                   /* migration, backup, save */
+	bool checkpoints;           /* their bitmaps would be lost or merged */
+	unsigned long qemu_version; /* major * 1,000,000 + minor * 1,000 + release; 0: unknown */
+	bool agent;
+	char why_no_agent[VMC_TEXT_SIZE];
+};
+
+/* About one disk. */
+struct vmc_disk_facts {
+	const struct vmc_domain_facts *domain;
+	const struct vmc_disk *disk;
+	bool image_known;
+	struct vmc_image image;
+	char why_no_image[VMC_TEXT_SIZE];
+	char used_by[VMC_NAME_SIZE * 2]; /* another domain with the same file, escaped; or empty */
+	bool in_the_way;                 /* the overlay's name is taken */
+	char overlay_path[VMC_PATH_SIZE];
+	char why_no_punch[VMC_TEXT_SIZE]; /* empty: holes can be punched */
+
+	/* In the guest: the filesystems on this disk. */
+	const struct vmc_filesystem *filesystems[VMC_FILESYSTEMS_MAX];
+	size_t filesystem_count;
+	char why_no_guest_disk[VMC_TEXT_SIZE];
+	uint64_t free_bytes, used_bytes; /* of these filesystems, as the guest counts */
+};
+
+/* Which of the guest's filesystems lie on DISK, of VIRTUAL_BYTES? Fills the guest's part of FACTS. The guest's disk is
+ * the one of that size and bus, with the serial of the domain's XML if it has one, and at that address if there are
+ * several. Only a pointer for the agent: the reader proves by content what lies in the base. */
+void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all, size_t count)
+	__attribute__ ((nonnull (1)));
+
+#endif

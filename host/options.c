@@ -1,0 +1,190 @@
+/* options.c - see options.h */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bounds.h"
+
+#define FREEZE_DEFAULT_MS 5000
+#define TIMEOUT_MAX_S 604800.0 /* a week */
+
+const char vmc_options_help[] =
+	"Usage: vmcompact [-c URI] [OPTION...] DOMAIN...\n"
+	"Give the space that a guest does not use back to the host, while the guest runs.\n"
+	"A DOMAIN is a name, a UUID or an id, as in virsh.\n"
+	"\n"
+	"  -c, --connect=URI        the hypervisor (default: LIBVIRT_DEFAULT_URI, as virsh)\n"
+	"      --method=METHOD      auto (default), trim or commit\n"
+	"      --disk=TARGET        only this disk (vda); may be given several times\n"
+	"  -n, --dry-run            say what would be done and why; change nothing\n"
+	"      --json               one line of JSON for each domain\n"
+	"  -q, --quiet              print nothing but errors\n"
+	"  -v, --verbose            print each step, and the table even when not on a terminal\n"
+	"      --progress=WHEN      auto (default: on a terminal), always or never\n"
+	"      --timeout=SECONDS    give way after this time: the domain is brought back\n"
+	"      --freeze-timeout=SECONDS\n"
+	"                           the guest thaws by itself after this time (default 5)\n"
+	"      --overlay-dir=DIR    where the overlay lies during a commit (default: beside the image)\n"
+	"  -h, --help               print this text and exit\n"
+	"  -V, --version            print the version and exit\n"
+	"\n"
+	"Exit status: 0 done or nothing to do, 1 failed and the domain is as it was, 2 wrong usage,\n"
+	"3 refused, 4 the guest trimmed but the host got nothing back, 5 interrupted, 6 busy.\n"
+	"See vmcompact(8).\n";
+
+static const char *const method_names[] = {"auto", "trim", "commit"};
+
+const char *vmc_method_choice_name (enum vmc_method_choice method)
+{
+	return method_names[method];
+}
+
+/* The place of WORD among NAMES, or -1. */
+static int choose (const char *option, const char *word, const char *const *names, int count, struct vmc_error *err)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp (word, names[i]) == 0)
+			return i;
+	return vmc_fail (err, VMC_USAGE, 0, "%s cannot be '%.40s'; see vmcompact --help", option, word);
+}
+
+static int parse_seconds (const char *option, const char *word, double max_s, uint64_t *ms, struct vmc_error *err)
+{
+	char *end;
+	double seconds;
+
+	errno = 0;
+	seconds = strtod (word, &end);
+	if (end == word || *end != 0 || errno != 0 || !isfinite (seconds) || seconds < 0.001 || seconds > max_s)
+		return vmc_fail (err, VMC_USAGE, 0, "%s needs a number of seconds up to %.0f, not '%.40s'", option, max_s, word);
+	*ms = (uint64_t) (seconds * 1000);
+	return 0;
+}
+
+enum { OPT_METHOD = 256, OPT_DISK, OPT_JSON, OPT_PROGRESS, OPT_TIMEOUT, OPT_FREEZE_TIMEOUT, OPT_OVERLAY_DIR };
+
+static const struct option long_options[] = {
+	{"connect", required_argument, NULL, 'c'},
+	{"method", required_argument, NULL, OPT_METHOD},
+	{"disk", required_argument, NULL, OPT_DISK},
+	{"dry-run", no_argument, NULL, 'n'},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"quiet", no_argument, NULL, 'q'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"progress", required_argument, NULL, OPT_PROGRESS},
+	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"freeze-timeout", required_argument, NULL, OPT_FREEZE_TIMEOUT},
+	{"overlay-dir", required_argument, NULL, OPT_OVERLAY_DIR},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
+};
+
+static int add_disk (struct vmc_options *options, const char *target, struct vmc_error *err)
+{
+	if (options->disk_count == VMC_OPTION_DISKS_MAX)
+		return vmc_fail (err, VMC_USAGE, 0, "--disk can be given at most %d times", VMC_OPTION_DISKS_MAX);
+	options->disks[options->disk_count++] = target;
+	return 0;
+}
+
+static int take_method (struct vmc_options *options, const char *word, struct vmc_error *err)
+{
+	int method = choose ("--method", word, method_names, 3, err);
+
+	if (method >= 0)
+		options->method = (enum vmc_method_choice) method;
+	return method < 0 ? -1 : 0;
+}
+
+static int take_progress (struct vmc_options *options, const char *word, struct vmc_error *err)
+{
+	static const char *const names[] = {"auto", "always", "never"};
+	int when = choose ("--progress", word, names, 3, err);
+
+	if (when >= 0)
+		options->progress = when;
+	return when < 0 ? -1 : 0;
+}
+
+static int take_freeze_timeout (struct vmc_options *options, const char *word, struct vmc_error *err)
+{
+	uint64_t ms;
+
+	if (parse_seconds ("--freeze-timeout", word, VMC_FREEZE_MAX_MS / 1000, &ms, err) < 0)
+		return -1;
+	options->freeze_timeout_ms = (unsigned) ms;
+	return 0;
+}
+
+static int take_overlay_dir (struct vmc_options *options, const char *word, struct vmc_error *err)
+{
+	options->overlay_dir = word;
+	return word[0] == '/' ? 0 : vmc_fail (err, VMC_USAGE, 0, "--overlay-dir needs an absolute path, not '%.40s'", word);
+}
+
+static int take_option (struct vmc_options *options, int option, struct vmc_error *err)
+{
+	switch (option) {
+	case 'c':
+		options->uri = optarg;
+		return 0;
+	case OPT_METHOD:
+		return take_method (options, optarg, err);
+	case OPT_DISK:
+		return add_disk (options, optarg, err);
+	case 'n':
+		options->dry_run = true;
+		return 0;
+	case OPT_JSON:
+		options->json = true;
+		return 0;
+	case 'q':
+		options->quiet = true;
+		return 0;
+	case 'v':
+		options->verbose = true;
+		return 0;
+	case OPT_PROGRESS:
+		return take_progress (options, optarg, err);
+	case OPT_TIMEOUT:
+		return parse_seconds ("--timeout", optarg, TIMEOUT_MAX_S, &options->timeout_ms, err);
+	case OPT_FREEZE_TIMEOUT:
+		return take_freeze_timeout (options, optarg, err);
+	case OPT_OVERLAY_DIR:
+		return take_overlay_dir (options, optarg, err);
+	case 'h':
+		options->help = true;
+		return 0;
+	case 'V':
+		options->version = true;
+		return 0;
+	case ':':
+		return vmc_fail (err, VMC_USAGE, 0, "the option '%.60s' needs a value; see vmcompact --help", options->domains[optind - 1]);
+	default:
+		return vmc_fail (err, VMC_USAGE, 0, "there is no option '%.60s'; see vmcompact --help", options->domains[optind - 1]);
+	}
+}
+
+int vmc_options_parse (int argc, char **argv, struct vmc_options *options, struct vmc_error *err)
+{
+	int option;
+
+	*options = (struct vmc_options) {.freeze_timeout_ms = FREEZE_DEFAULT_MS, .domains = argv};
+	opterr = 0;
+	optind = 0; /* starts anew, also in a second call */
+	while ((option = getopt_long (argc, argv, ":c:nqvhV", long_options, NULL)) >= 0)
+		if (take_option (options, option, err) < 0)
+			return -1;
+	options->domains = argv + optind;
+	options->domain_count = (size_t) (argc - optind);
+	if (options->help || options->version)
+		return 0;
+	if (options->domain_count == 0)
+		return vmc_fail (err, VMC_USAGE, 0, "name at least one domain; see vmcompact --help");
+	return 0;
+}

@@ -1,0 +1,162 @@
+/* plan.c - see plan.h */
+#include "plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The overlay takes what the guest writes for some seconds; QEMU pauses the guest when there is no room. */
+#define ROOM_MIN_BYTES (UINT64_C (128) << 20)
+
+#define SLACK_BYTES (UINT64_C (16) << 20)
+#define SLACK_DIVISOR 50 /* of the virtual size: 2 % */
+
+bool vmc_plan_qemu_loses_writes (unsigned long version)
+{
+	return (version >= 8002000 && version < 10000010) || (version >= 10001000 && version < 10002002);
+}
+
+static int refuse (struct vmc_error *err, const char *what)
+{
+	return vmc_fail (err, VMC_REFUSED, 0, "%s", what);
+}
+
+static int check_domain (const struct vmc_domain_facts *domain, struct vmc_error *err)
+{
+	if (!domain->active)
+		return refuse (err, "the domain is not running");
+	if (!domain->local)
+		return refuse (err, "the domain runs on another host; run vmcompact there, where its images are");
+	if (domain->job)
+		return refuse (err, "a migration, backup or save of the domain is under way; try again when it has ended");
+	if (!domain->agent)
+		return vmc_fail (err, VMC_NO_AGENT, 0, "%s", domain->why_no_agent);
+	return 0;
+}
+
+static bool ends_with (const char *text, const char *end)
+{
+	size_t length = strlen (text), end_length = strlen (end);
+
+	return length >= end_length && strcmp (text + length - end_length, end) == 0;
+}
+
+static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = facts->disk;
+
+	if (strcmp (disk->device, "disk") != 0)
+		return vmc_fail (err, VMC_UNSUPPORTED, 0, "it is a %s, not a disk", disk->device);
+	if (strcmp (disk->type, "file") != 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "it is a disk of type '%s'; only images in files can be compacted", disk->type);
+	if (disk->read_only)
+		return refuse (err, "it is read-only");
+	if (disk->shareable)
+		return refuse (err, "it is shareable: another guest may use it at the same time");
+	if (disk->transient)
+		return refuse (err, "it is transient: its changes are thrown away when the guest ends");
+	if (disk->encrypted)
+		return refuse (err, "it is encrypted: an overlay would hold plain text");
+	if (disk->sliced)
+		return refuse (err, "it uses only a slice of its file");
+	if (disk->mirror)
+		return refuse (err, "a block job is at work on it; try again when it has ended (virsh blockjob)");
+	if (strcmp (disk->bus, "virtio") != 0 && strcmp (disk->bus, "scsi") != 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "it is on the bus '%s'; only virtio and scsi are handled", disk->bus);
+	if (strcmp (disk->format, "qcow2") != 0 && strcmp (disk->format, "raw") != 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "its format is '%s'; only qcow2 and raw are handled", disk->format);
+	if (ends_with (disk->path, VMC_OVERLAY_SUFFIX))
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "it runs on the overlay of an earlier run that was killed; bring it home with: virsh blockcommit DOMAIN %s "
+				 "--active --shallow --pivot --wait",
+				 disk->target);
+	if (!facts->image_known)
+		return refuse (err, facts->why_no_image);
+	if (facts->used_by[0] != 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "the domain '%s' uses the same file, as a disk or a backing file", facts->used_by);
+	if (facts->filesystem_count == 0)
+		return refuse (err, facts->why_no_guest_disk);
+	return 0;
+}
+
+/* The reasons of the filesystems that cannot be treated, when none can. */
+static int check_filesystems (const struct vmc_disk_facts *facts, bool trim, struct vmc_error *err)
+{
+	const char *reason = "";
+
+	for (size_t i = 0; i < facts->filesystem_count; i++) {
+		reason = trim ? facts->filesystems[i]->why_not_trim : facts->filesystems[i]->why_not_map;
+		if (reason[0] == 0)
+			return 0;
+	}
+	return vmc_fail (err, VMC_REFUSED, 0, "no filesystem of the guest on it can be %s: %s", trim ? "trimmed" : "mapped", reason);
+}
+
+static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	if (facts->domain->checkpoints)
+		return refuse (err, "the domain has checkpoints, whose bitmaps a commit would change; delete them first");
+	if (vmc_plan_qemu_loses_writes (facts->domain->qemu_version))
+		return refuse (err, "this QEMU loses guest writes while a commit starts; update to 10.0.10, 10.2.2 or newer");
+	if (facts->why_no_punch[0] != 0)
+		return refuse (err, facts->why_no_punch);
+	if (facts->in_the_way)
+		return vmc_fail (err, VMC_REFUSED, 0, "the file '%.300s' is in the way; an earlier run may have left it", facts->overlay_path);
+	if (facts->image.room_bytes < ROOM_MIN_BYTES)
+		return refuse (err, "there is less than 128 MiB of room for the overlay; see --overlay-dir");
+	return check_filesystems (facts, false, err);
+}
+
+static bool passes_discards (const struct vmc_disk *disk)
+{
+	return strcmp (disk->discard, "unmap") == 0;
+}
+
+static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan, struct vmc_error *err)
+{
+	struct vmc_error why_no_commit;
+	bool can_trim = passes_discards (facts->disk) && check_filesystems (facts, true, err) == 0;
+	bool can_commit = check_commit (facts, &why_no_commit) == 0;
+
+	if (can_trim) {
+		*plan = (struct vmc_plan) {.method = VMC_METHOD_TRIM, .then_commit = can_commit};
+		(void) snprintf (plan->reason, sizeof plan->reason, "the disk has discard='unmap', so a trim is enough");
+		return 0;
+	}
+	if (!can_commit) {
+		*err = why_no_commit;
+		return -1;
+	}
+	*plan = (struct vmc_plan) {.method = VMC_METHOD_COMMIT};
+	(void) snprintf (plan->reason, sizeof plan->reason, "%s",
+			 passes_discards (facts->disk) ? "the guest cannot trim this disk"
+						       : "the disk has no discard='unmap', so QEMU drops what the guest trims");
+	return 0;
+}
+
+int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,
+		   struct vmc_error *err)
+{
+	if (check_domain (facts->domain, err) < 0 || check_disk (facts, err) < 0)
+		return -1;
+	if (wanted == VMC_METHOD_AUTO)
+		return plan_auto (facts, plan, err);
+	*plan = (struct vmc_plan) {.method = wanted};
+	(void) snprintf (plan->reason, sizeof plan->reason, "asked for");
+	return wanted == VMC_METHOD_TRIM ? check_filesystems (facts, true, err) : check_commit (facts, err);
+}
+
+uint64_t vmc_plan_left_over (uint64_t virtual_bytes, uint64_t discarded_bytes, uint64_t allocated_bytes)
+{
+	uint64_t kept = virtual_bytes > discarded_bytes ? virtual_bytes - discarded_bytes : 0;
+	uint64_t allowed = kept + virtual_bytes / SLACK_DIVISOR + SLACK_BYTES;
+
+	return allocated_bytes > allowed ? allocated_bytes - allowed : 0;
+}
+
+bool vmc_plan_trim_dropped (uint64_t virtual_bytes, uint64_t trimmed_bytes, uint64_t before_bytes, uint64_t after_bytes)
+{
+	uint64_t expected = vmc_plan_left_over (virtual_bytes, trimmed_bytes, before_bytes);
+	uint64_t got = before_bytes > after_bytes ? before_bytes - after_bytes : 0;
+
+	return expected > 0 && got < expected / 10;
+}

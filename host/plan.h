@@ -1,0 +1,30 @@
+/* plan.h - what to do with a disk, decided from facts; no I/O, no libvirt */
+#ifndef VMC_PLAN_H
+#define VMC_PLAN_H
+
+#include "facts.h"
+#include "options.h"
+
+struct vmc_plan {
+	enum vmc_method_choice method;  /* VMC_METHOD_TRIM or VMC_METHOD_COMMIT */
+	bool then_commit;               /* auto: commit when the trim leaves something */
+	char reason[VMC_TEXT_SIZE];
+};
+
+/* Plan for one disk. VMC_REFUSED (or VMC_NO_AGENT) with the reason, or VMC_UNSUPPORTED for what is no disk to compact
+ * at all (a CD-ROM), which is passed over when nobody asked for it by name. */
+int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,
+		   struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* How many bytes of the image are still there although the guest has discarded (or would discard) DISCARDED_BYTES of a
+ * disk of VIRTUAL_BYTES: at most VIRTUAL - DISCARDED can be in use, and a slack for the format's own tables and for
+ * clusters that are used in part. 0: none. */
+uint64_t vmc_plan_left_over (uint64_t virtual_bytes, uint64_t discarded_bytes, uint64_t allocated_bytes);
+
+/* Did the host drop a trim of TRIMMED_BYTES that took the image from BEFORE to AFTER bytes? */
+bool vmc_plan_trim_dropped (uint64_t virtual_bytes, uint64_t trimmed_bytes, uint64_t before_bytes, uint64_t after_bytes);
+
+/* Does this QEMU lose guest writes while a commit starts? (Fixed by commit 0f51f9c342 of QEMU; from 8.2.0 on.) */
+bool vmc_plan_qemu_loses_writes (unsigned long version);
+
+#endif

@@ -1,0 +1,232 @@
+/* report.c - see report.h */
+#include "report.h"
+
+#include <json-c/json.h>
+#include <langinfo.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "text.h"
+
+#define PICTURE_CELLS 64
+
+void vmc_report_clear (struct vmc_report *report)
+{
+	for (size_t i = 0; i < report->count; i++) {
+		vmc_extents_clear (&report->disks[i].used);
+		vmc_extents_clear (&report->disks[i].freed);
+	}
+	free (report->disks);
+	*report = (struct vmc_report) {0};
+}
+
+struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct vmc_disk *disk)
+{
+	struct vmc_disk_report *disks = reallocarray (report->disks, report->count + 1, sizeof *disks), *one;
+
+	if (disks == NULL)
+		return NULL;
+	report->disks = disks;
+	one = &disks[report->count++];
+	memset (one, 0, sizeof *one);
+	memcpy (one->target, disk->target, sizeof one->target);
+	memcpy (one->path, disk->path, sizeof one->path);
+	memcpy (one->format, disk->format, sizeof one->format);
+	one->virtual_bytes = one->used_bytes = one->free_bytes = one->reclaimable_bytes = VMC_UNKNOWN;
+	one->allocated_before_bytes = one->allocated_after_bytes = one->reclaimed_bytes = VMC_UNKNOWN;
+	one->frozen_ms = one->duration_ms = one->peak_overlay_bytes = VMC_UNKNOWN;
+	return one;
+}
+
+/* From bad to worse, as a person would see it: a domain that is not at home is the worst. */
+static int badness (enum vmc_code code)
+{
+	static const int by_exit_status[] = {0, 4, 5, 2, 1, 6, 3};
+
+	return by_exit_status[vmc_code_exit_status (code)];
+}
+
+enum vmc_code vmc_report_worst (const struct vmc_report *report, bool *any)
+{
+	enum vmc_code worst = report->error.code;
+
+	*any = report->failed;
+	for (size_t i = 0; i < report->count; i++) {
+		if (!report->disks[i].failed)
+			continue;
+		if (!*any || badness (report->disks[i].error.code) > badness (worst))
+			worst = report->disks[i].error.code;
+		*any = true;
+	}
+	return worst;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------------------------------ */
+
+static void add_number (struct json_object *object, const char *key, uint64_t value)
+{
+	json_object_object_add (object, key, value == VMC_UNKNOWN ? NULL : json_object_new_int64 ((int64_t) value));
+}
+
+/* Escaped: a path need not be UTF-8, JSON must be. */
+static void add_text (struct json_object *object, const char *key, const char *value)
+{
+	char text[VMC_PATH_SIZE];
+
+	if (value != NULL)
+		vmc_text_escape (text, sizeof text, value);
+	json_object_object_add (object, key, value ? json_object_new_string (text) : NULL);
+}
+
+static struct json_object *disk_json (const struct vmc_disk_report *disk)
+{
+	struct json_object *object = json_object_new_object ();
+
+	add_text (object, "target", disk->target);
+	add_text (object, "path", disk->path);
+	add_text (object, "format", disk->format);
+	add_text (object, "method", disk->method);
+	add_text (object, "reason", disk->reason);
+	add_number (object, "virtual_bytes", disk->virtual_bytes);
+	add_number (object, "free_bytes", disk->free_bytes);
+	add_number (object, "reclaimable_bytes", disk->reclaimable_bytes);
+	add_number (object, "allocated_before_bytes", disk->allocated_before_bytes);
+	add_number (object, "allocated_after_bytes", disk->allocated_after_bytes);
+	add_number (object, "reclaimed_bytes", disk->reclaimed_bytes);
+	add_number (object, "frozen_ms", disk->frozen_ms);
+	add_number (object, "duration_ms", disk->duration_ms);
+	add_number (object, "peak_overlay_bytes", disk->peak_overlay_bytes);
+	add_text (object, "error", disk->failed ? disk->error.text : NULL);
+	return object;
+}
+
+static int print_json (const struct vmc_report *report)
+{
+	struct json_object *object = json_object_new_object (), *disks = json_object_new_array ();
+	bool any;
+	enum vmc_code worst = vmc_report_worst (report, &any);
+	int result;
+
+	add_text (object, "domain", report->domain);
+	add_text (object, "uuid", report->uuid[0] ? report->uuid : NULL);
+	add_text (object, "result", any ? vmc_code_name (worst) : "done");
+	for (size_t i = 0; i < report->count; i++)
+		json_object_array_add (disks, disk_json (&report->disks[i]));
+	json_object_object_add (object, "disks", disks);
+	result = puts (json_object_to_json_string_ext (object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put (object);
+	return result < 0 ? -1 : 0;
+}
+
+/* --- the table --------------------------------------------------------------------------------------------------------- */
+
+/* How many bytes of RANGES lie in [START, END). */
+static uint64_t covered (const struct vmc_extents *ranges, uint64_t start, uint64_t end)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < ranges->count && ranges->items[i].start < end; i++) {
+		uint64_t from = ranges->items[i].start, to = from + ranges->items[i].length;
+
+		from = from > start ? from : start;
+		to = to < end ? to : end;
+		total += to > from ? to - from : 0;
+	}
+	return total;
+}
+
+static void print_picture (const struct vmc_disk_report *disk)
+{
+	static const char *const unicode[] = {"\u2588", "\u2592", "\u00b7"}, *const ascii[] = {"#", "-", "."};
+	const char *const *marks = strcmp (nl_langinfo (CODESET), "UTF-8") == 0 ? unicode : ascii;
+	uint64_t cell = disk->virtual_bytes / PICTURE_CELLS + 1;
+
+	if (disk->used.count + disk->freed.count == 0)
+		return;
+	(void) fputs ("      [", stdout);
+	for (uint64_t i = 0; i < PICTURE_CELLS; i++) {
+		uint64_t used = covered (&disk->used, i * cell, (i + 1) * cell), freed = covered (&disk->freed, i * cell, (i + 1) * cell);
+
+		(void) fputs (used + freed < cell / 16 ? marks[2] : used >= freed ? marks[0] : marks[1], stdout);
+	}
+	(void) printf ("]  %s used  %s freed  %s never allocated\n", marks[0], marks[1], marks[2]);
+}
+
+static void cell (uint64_t bytes, bool about)
+{
+	char text[16], padded[20];
+
+	if (bytes == VMC_UNKNOWN)
+		(void) snprintf (padded, sizeof padded, "-");
+	else
+		(void) snprintf (padded, sizeof padded, "%s%s", about ? "~" : "", vmc_text_size (text, bytes));
+	(void) printf (" %11s", padded);
+}
+
+static void print_row (const struct vmc_disk_report *disk, bool dry_run)
+{
+	char frozen[32] = "-";
+
+	if (disk->frozen_ms != VMC_UNKNOWN)
+		(void) snprintf (frozen, sizeof frozen, "%llu ms", (unsigned long long) disk->frozen_ms);
+	(void) printf ("%-5s %-6s", disk->target, disk->method ? disk->method : "-");
+	cell (disk->virtual_bytes, false);
+	cell (disk->used_bytes, false);
+	cell (disk->allocated_before_bytes, false);
+	cell (disk->allocated_after_bytes, false);
+	cell (dry_run ? disk->reclaimable_bytes : disk->reclaimed_bytes, dry_run);
+	(void) printf (" %9s\n", frozen);
+	print_picture (disk);
+}
+
+static void print_table (const struct vmc_report *report, bool dry_run)
+{
+	if (report->count == 0)
+		return;
+	(void) printf ("%s\n", report->domain);
+	(void) printf ("%-5s %-6s %11s %11s %11s %11s %11s %9s\n", "disk", "method", "virtual", "guest uses", "before", "after",
+		       dry_run ? "reclaimable" : "reclaimed", "frozen");
+	for (size_t i = 0; i < report->count; i++)
+		print_row (&report->disks[i], dry_run);
+}
+
+static void print_reasons (const struct vmc_report *report)
+{
+	for (size_t i = 0; i < report->count; i++) {
+		const struct vmc_disk_report *disk = &report->disks[i];
+
+		if (disk->method != NULL)
+			(void) printf ("      %s: %s, because %s\n", disk->target, disk->method, disk->reason);
+		if (disk->notes[0] != 0)
+			(void) printf ("      %s: left out: %s\n", disk->target, disk->notes);
+	}
+}
+
+static void print_error (const char *domain, const char *target, const struct vmc_error *error)
+{
+	const char *name = vmc_errno_name (error->errnum);
+
+	(void) fprintf (stderr, "vmcompact: %s%s%s%s: %s%s%s%s\n", domain, target ? " (" : "", target ? target : "",
+			target ? ")" : "", error->text, *name ? " (" : "", name, *name ? ")" : "");
+}
+
+int vmc_report_print (const struct vmc_report *report, const struct vmc_options *options)
+{
+	if (options->json && print_json (report) < 0)
+		return -1;
+	if (!options->json && !options->quiet && (options->verbose || options->dry_run || isatty (STDOUT_FILENO))) {
+		print_table (report, options->dry_run);
+		if (options->verbose || options->dry_run)
+			print_reasons (report);
+	}
+	if (fflush (stdout) != 0)
+		return -1;
+	if (report->failed)
+		print_error (report->domain, NULL, &report->error);
+	for (size_t i = 0; i < report->count; i++)
+		if (report->disks[i].failed)
+			print_error (report->domain, report->disks[i].target, &report->disks[i].error);
+	return 0;
+}

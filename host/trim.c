@@ -1,0 +1,116 @@
+/* trim.c - the method "trim": the guest discards what is free, QEMU gives it back
+ *
+ * Nothing on the host is changed by us: the only steps are requests to the agent. What the guest says it trimmed proves
+ * nothing, for QEMU takes every discard and drops it unless the disk has discard='unmap': the host's blocks are counted
+ * before and after. When more is left than the guest's free space allows, the trim is done once more with force, because
+ * ext4 sends nothing for what it trimmed before, even if that was dropped.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "allocation.h"
+#include "clock.h"
+#include "plan.h"
+#include "progress.h"
+#include "run.h"
+#include "text.h"
+
+#define TRIM_MS 3600000 /* one filesystem; --timeout and Ctrl-C end it sooner */
+#define MAP_MS 60000
+
+static void show (void *opaque, uint64_t done_bytes, uint64_t total_bytes)
+{
+	(void) opaque;
+	vmc_progress_show (done_bytes, total_bytes);
+}
+
+static unsigned patience_ms (const struct vmc_run *run)
+{
+	uint64_t now_ms = vmc_now_ms ();
+
+	if (run->deadline_ms <= now_ms)
+		return 1;
+	return run->deadline_ms - now_ms < TRIM_MS ? (unsigned) (run->deadline_ms - now_ms) : TRIM_MS;
+}
+
+/* Trim each filesystem that can be trimmed; the sum of what the guest says. */
+static int trim_all (struct vmc_run *run, const struct vmc_disk_facts *facts, bool force, uint64_t *trimmed_bytes,
+		     struct vmc_error *err)
+{
+	*trimmed_bytes = 0;
+	vmc_agent_on_progress (run->agent, show, NULL);
+	for (size_t i = 0; i < facts->filesystem_count; i++) {
+		const struct vmc_filesystem *filesystem = facts->filesystems[i];
+		uint64_t bytes;
+
+		if (filesystem->why_not_trim[0] != 0)
+			continue;
+		if (vmc_run_check (run, err) < 0)
+			return -1;
+		vmc_progress_step (facts->disk->target, force ? "trim again" : "trim");
+		if (vmc_agent_trim (run->agent, filesystem->filesystem, force, patience_ms (run), &bytes, err) < 0) {
+			vmc_run_drop_agent (run); /* it stops the trim */
+			return vmc_fail_in (err, "cannot trim '%s'", filesystem->mount_point);
+		}
+		*trimmed_bytes += bytes;
+	}
+	return 0;
+}
+
+static int say_dropped (const struct vmc_disk *disk, uint64_t trimmed_bytes, struct vmc_error *err)
+{
+	char size[16];
+
+	vmc_text_size (size, trimmed_bytes);
+	if (strcmp (disk->discard, "unmap") == 0)
+		return vmc_fail (err, VMC_DROPPED, 0,
+				 "the guest trimmed %s, but the host got nothing back although the disk has discard='unmap'; use --method=commit", size);
+	return vmc_fail (err, VMC_DROPPED, 0,
+			 "the guest trimmed %s, but the host got nothing back: the <driver> of disk '%s' has no discard='unmap' in the "
+			 "domain's XML; add it with virsh edit and restart the guest, or use --method=commit",
+			 size, disk->target);
+}
+
+/* For the picture only: where it cannot be had, there is none. */
+static void look (const struct vmc_disk *disk, struct vmc_extents *allocated)
+{
+	VMC_CLEANUP_ALLOCATION struct vmc_allocation allocation = {0};
+	struct vmc_error ignored;
+
+	if (vmc_allocation_read (disk->format, disk->path, true, vmc_now_ms () + MAP_MS, &allocation, &ignored) < 0 ||
+	    vmc_allocation_ranges (&allocation, allocated, &ignored) < 0)
+		vmc_extents_clear (allocated);
+}
+
+static int trim (struct vmc_run *run, const struct vmc_disk_facts *facts, struct vmc_disk_report *report,
+		 struct vmc_error *err)
+{
+	uint64_t trimmed, after;
+
+	if (trim_all (run, facts, false, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
+		return -1;
+	if (vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, after) == 0)
+		return 0;
+	if (trim_all (run, facts, true, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
+		return -1;
+	if (vmc_plan_trim_dropped (report->virtual_bytes, trimmed, report->allocated_before_bytes, after))
+		return say_dropped (facts->disk, trimmed, err);
+	return 0;
+}
+
+int vmc_trim_run (struct vmc_run *run, const struct vmc_disk_facts *facts, struct vmc_disk_report *report,
+		  struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents before = {0};
+	struct vmc_error ignored;
+	int result;
+
+	look (facts->disk, &before);
+	report->free_bytes = facts->free_bytes;
+	result = trim (run, facts, report, err);
+	vmc_extents_clear (&report->used);
+	look (facts->disk, &report->used);
+	if (vmc_extents_subtract (&before, &report->used, &report->freed, &ignored) < 0)
+		vmc_extents_clear (&report->freed);
+	return result;
+}

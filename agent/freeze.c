@@ -295,16 +295,20 @@ static int map_all (struct keeper *keeper, struct vmc_error *err)
 	return send_map (keeper, &map, err);
 }
 
-/* Wait for a word from the agent, its death, or the deadline; all three mean "thaw". */
+/* Wait for a word from the agent, its death, or the deadline; all three mean "thaw". The word is taken: a socket that is
+ * closed over unread bytes resets the other end (unix(7)), which would lose the report that follows. */
 static void wait_for_end (const struct keeper *keeper)
 {
+	char word;
 	uint64_t end_ms = keeper->since_ms + keeper->freeze->deadline_ms, now_ms;
 
 	while ((now_ms = vmc_now_ms ()) < end_ms) {
 		struct pollfd entry = {.fd = keeper->fd, .events = POLLIN};
 
-		if (poll (&entry, 1, (int) (end_ms - now_ms)) > 0)
+		if (poll (&entry, 1, (int) (end_ms - now_ms)) > 0) {
+			(void) recv (keeper->fd, &word, 1, MSG_DONTWAIT);
 			return;
+		}
 	}
 }
 

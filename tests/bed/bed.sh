@@ -152,12 +152,12 @@ start_writers ()        # NAME DIRECTORY COUNT
     for n in $(seq "$3"); do guest "$1" "/writer w$n $2 >/tmp/writer$n.log 2>&1 & sleep 0.1" >/dev/null; done
 }
 
-check_writers ()        # NAME DIRECTORY - stop the writers; every noted file must read back from the disk
+check_writers ()        # NAME DIRECTORY - stop the writers; every file that they named must read back from the disk
 {
-    guest "$1" "killall writer 2>/dev/null; sleep 0.3; sync; echo 3 >/proc/sys/vm/drop_caches" >/dev/null || true
-    guest "$1" "cd $2 && cat w*/*.sum | md5sum -c >/tmp/sums.log 2>&1 || { grep -v OK /tmp/sums.log; exit 1; }" ||
-        fail "a writer's file is damaged"
-    guest "$1" "[ \$(cat $2/w*/*.sum | wc -l) -gt 4 ]" || fail "the writers did not write"
+    guest "$1" "killall writer 2>/dev/null; sleep 0.3; sync; echo 3 >/proc/sys/vm/drop_caches" >/dev/null
+    guest "$1" "[ \$(ls $2/w*/*.* | wc -l) -gt 4 ]" || fail "the writers did not write"
+    guest "$1" "for file in $2/w*/*.*; do sum=\$(md5sum <\$file); [ \${file##*.} = \${sum%% *} ] || { echo damaged: \$file; exit 1; }; done" ||
+        fail "a file of a writer is damaged"
 }
 
 check_files ()          # NAME DIRECTORY - the files that were on the image from the start, read with cold caches
@@ -200,6 +200,6 @@ check_image ()          # NAME FORMAT - the image of a guest that is off: qemu-i
 
 stop_guest ()           # NAME - unmount and switch off
 {
-    guest "$1" "killall writer 2>/dev/null; killall vmcompact-agent 2>/dev/null; sleep 0.3; umount -a -t ext4; sync; mount | grep -q ext4 && exit 1; exit 0" || fail "umount in $1"
+    guest "$1" "killall writer vmcompact-agent liar 2>/dev/null; sleep 0.3; umount -a -t ext4; sync; ! mount | grep -q ext4" || fail "umount in $1"
     virsh -q destroy "$1"
 }

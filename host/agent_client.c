@@ -153,8 +153,11 @@ static int request (struct vmc_agent *agent, enum vmc_method method, const void 
 
 	agent->interruptible = method == VMC_TRIM || method == VMC_FREEZE;
 	if (send_request (agent, method, params, deadline_ms, err) < 0 ||
-	    await (agent, agent->last_id, false, deadline_ms, &message, err) < 0)
+	    await (agent, agent->last_id, false, deadline_ms, &message, err) < 0) {
+		if (err->code == VMC_NO_AGENT)
+			err->code = VMC_FAILED; /* there was one */
 		return vmc_fail_in (err, "'%s'", vmc_method (method)->name);
+	}
 	return take_answer (&message, method, result, err);
 }
 
@@ -274,24 +277,25 @@ int vmc_agent_map (struct vmc_agent *agent, const char *token, uint64_t disk_byt
 		   struct vmc_error *err)
 {
 	struct vmc_map_params params = {0};
+	bool last = false;
 
 	SET_SESSION (params, agent);
 	memcpy (params.token, token, sizeof params.token);
-	for (;;) {
+	while (!last) {
 		struct vmc_map_result page = {0};
-		uint64_t from = params.position;
+		uint64_t expected;
 		int result;
 
 		if (vmc_interrupt_check (err) < 0 || request (agent, VMC_MAP, &params, ANSWER_MS, &page, err) < 0)
 			return -1;
 		result = take_page (&page, map, err);
+		expected = params.position + page.ranges.count;
 		params.position = page.next;
+		last = page.ranges.count == 0;
 		vmc_fields_clear (vmc_method (VMC_MAP)->result, &page);
 		if (result < 0)
 			return -1;
-		if (params.position == from)
-			break;
-		if (params.position < from || map->count > VMC_MAP_MAX_RANGES)
+		if (params.position != expected || map->count > VMC_MAP_MAX_RANGES)
 			return vmc_fail (err, VMC_PROTOCOL, 0, "the agent's free map has no end");
 	}
 	if (!vmc_extents_valid (map, disk_bytes))

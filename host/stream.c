@@ -75,7 +75,9 @@ static int stream_send (struct vmc_transport *transport, const char *bytes, size
 	while (length > 0) {
 		int sent = virStreamSend (self->stream, bytes, length);
 
-		if (sent == -1 || self->ended)
+		if (self->ended)
+			return vmc_fail (err, VMC_NO_AGENT, 0, "the channel to the agent was closed");
+		if (sent == -1)
 			return vmc_fail_libvirt (err, VMC_NO_AGENT, "the channel to the agent was closed");
 		if (sent >= 0) {
 			bytes += sent;

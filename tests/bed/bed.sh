@@ -111,7 +111,7 @@ define_guest ()         # NAME DISK_XML... - define a guest with a channel for t
     <cmdline>console=ttyS0 quiet panic=-1</cmdline></os>
   <features><acpi/></features>
   <devices>
-    $*
+    $(printf '%s\n' "$@")
     <controller type='scsi' model='virtio-scsi'/>
     <channel type='unix'><target type='virtio' name='${VMC_CHANNEL:-org.vmcompact.agent.0}'/></channel>
     <channel type='unix'><source mode='bind' path='$work/$name.sock'/><target type='virtio' name='org.vmcompact.test.0'/></channel>
@@ -144,6 +144,12 @@ start_guest ()          # NAME - boot it and wait for its shell
 start_agent ()          # NAME [PROGRAM AND ARGUMENTS] - start the agent (or what poses as it) in the guest
 {
     guest "$1" "${2:-/vmcompact-agent} >/tmp/agent.log 2>&1 & echo \$! >/tmp/agent.pid; sleep 0.3; kill -0 \$!" >/dev/null
+    local try
+    for try in $(seq 50); do
+        virsh dumpxml "$1" | grep -q "org.vmcompact.agent.0' state='connected'" && return
+        sleep 0.1
+    done
+    fail "the agent did not open its port"
 }
 
 start_writers ()        # NAME DIRECTORY COUNT

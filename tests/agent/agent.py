@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+"""The real agent over a UNIX socket, with a real ext4 on a loop device: every request, every way that a freeze ends, and
+everything that a host must not be able to do. Needs root; runs in a mount namespace of its own.
+"""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+AGENT = os.path.join(os.environ.get("top_builddir", "."), "vmcompact-agent")
+SIZE_MIB = 64
+
+
+def sh(command):
+    subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
+
+
+class Host:
+    """A host's end of the channel."""
+
+    def __init__(self, path):
+        self.link = socket.socket(socket.AF_UNIX)
+        self.link.settimeout(10)
+        for _ in range(100):
+            try:
+                self.link.connect(path)
+                break
+            except OSError:
+                time.sleep(0.02)
+        self.stream = self.link.makefile("rb")
+        self.id = 0
+        self.notes = []
+        self.session = ""
+
+    def raw(self, data):
+        self.link.sendall(data)
+
+    def line(self):
+        line = self.stream.readline()
+        if not line:
+            raise EOFError
+        return json.loads(line.lstrip(b"\xff"))
+
+    def send(self, method, **params):
+        self.id += 1
+        message = {"jsonrpc": "2.0", "id": self.id, "method": method, "params": params}
+        self.raw(json.dumps(message).encode() + b"\n")
+        return self.id
+
+    def wait(self, number):
+        while True:
+            answer = self.line()
+            if answer.get("id") == number:
+                return answer
+            self.notes.append(answer)
+
+    def ask(self, method, **params):
+        answer = self.wait(self.send(method, **params))
+        if "error" in answer:
+            raise RuntimeError(answer["error"]["data"]["code"] + ": " + answer["error"]["message"])
+        return answer["result"]
+
+    def call(self, method, **params):
+        return self.ask(method, session=self.session, **params)
+
+    def hello(self):
+        result = self.ask("hello", nonce="n", protocol_min=1, protocol_max=1)
+        self.session = result["session"]
+        return result
+
+    def close(self):
+        self.stream.close()
+        self.link.close()
+
+
+class AgentTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.mkdtemp(prefix="vmcompact-agent.")
+        cls.image, cls.mount = cls.dir + "/image", cls.dir + "/mnt"
+        os.mkdir(cls.mount)
+        sh(f"truncate -s {SIZE_MIB}M {cls.image} && mkfs.ext4 -q -F {cls.image}")
+        cls.loop = subprocess.run(["losetup", "-f", "--show", cls.image], check=True, capture_output=True,
+                                  text=True).stdout.strip()
+        sh(f"mount {cls.loop} {cls.mount}")
+        number = os.stat(cls.loop).st_rdev
+        cls.name = f"{os.major(number)}:{os.minor(number)}"
+        sh(f"head -c 5000000 /dev/urandom >{cls.mount}/file && sync")
+
+    @classmethod
+    def tearDownClass(cls):
+        subprocess.run(["fsfreeze", "-u", cls.mount], check=False, stderr=subprocess.DEVNULL)
+        sh(f"umount {cls.mount} && losetup -d {cls.loop} && rm -r {cls.dir}")
+
+    def setUp(self):
+        self.path, self.note = self.dir + "/socket", self.dir + "/note"
+        self.start()
+        self.host = Host(self.path)
+        self.host.hello()
+
+    def tearDown(self):
+        self.host.close()
+        if self.agent.poll() is None:
+            self.agent.terminate()
+        self.agent.wait(10)
+        self.assertFalse(self.frozen(), "left frozen")
+        self.assertFalse(os.path.exists(self.note), "the note was left")
+
+    def start(self):
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        self.agent = subprocess.Popen([AGENT, "--port=unix:" + self.path, "--note=" + self.note])
+
+    def freeze(self, deadline_ms=5000):
+        return self.host.call("freeze", filesystems=[self.name], deadline_ms=deadline_ms)
+
+    def frozen(self):
+        """A write to a frozen filesystem stands still."""
+        process = subprocess.Popen(["touch", self.mount + "/probe"])
+        try:
+            process.wait(0.5)
+            return False
+        except subprocess.TimeoutExpired:
+            return True
+        finally:
+            self.probe = process
+
+    def assertThaws(self, within_s):
+        end = time.monotonic() + within_s
+        while self.frozen():
+            self.assertLess(time.monotonic(), end, "still frozen")
+        self.probe.wait(10)
+
+    def assertRefused(self, code, function, *args, **kwargs):
+        with self.assertRaisesRegex(RuntimeError, "^" + code):
+            function(*args, **kwargs)
+
+    # --- requests ---
+
+    def test_hello_gives_a_new_session_each_time(self):
+        first = self.host.session
+        result = self.host.hello()
+        self.assertEqual(result["nonce"], "n")
+        self.assertNotEqual(result["session"], first)
+        self.assertRefused("usage", self.host.ask, "filesystems", session=first)
+
+    def test_hello_refuses_another_protocol(self):
+        self.assertRefused("unsupported", self.host.ask, "hello", nonce="n", protocol_min=2, protocol_max=9)
+
+    def test_filesystems_names_ours_with_its_place(self):
+        mine = [f for f in self.host.call("filesystems")["filesystems"] if f["filesystem"] == self.name]
+        self.assertEqual(len(mine), 1)
+        self.assertEqual((mine[0]["type"], mine[0]["offset"], mine[0]["disk_bytes"]), ("ext4", 0, SIZE_MIB << 20))
+        uuid = subprocess.run(["blkid", "-o", "value", "-s", "UUID", self.loop], capture_output=True, text=True).stdout
+        self.assertEqual(mine[0]["uuid"], uuid.strip())
+
+    def test_map_is_what_the_filesystem_calls_free(self):
+        token = self.freeze()["token"]
+        self.assertTrue(self.host.call("thaw", token=token)["held"])
+        ranges = self.host.call("map", token=token, position=0)["ranges"]
+        free = os.statvfs(self.mount)
+        self.assertEqual(sum(length for _, length in ranges), free.f_bfree * free.f_frsize)
+        self.assertEqual(ranges, sorted(ranges))
+        self.assertRefused("usage", self.host.call, "map", token=token, position=len(ranges) + 1)
+
+    def test_trim_gives_space_back_and_force_sends_it_again(self):
+        sh(f"head -c 20000000 /dev/urandom >{self.mount}/big && sync && rm {self.mount}/big && sync")
+        before = os.stat(self.image).st_blocks
+        self.assertGreater(self.host.call("trim", filesystem=self.name, minimum_bytes=0, force=False)["trimmed_bytes"], 0)
+        self.assertGreater(before - os.stat(self.image).st_blocks, 15000000 // 512)
+        self.assertEqual(self.host.call("trim", filesystem=self.name, minimum_bytes=0, force=False)["trimmed_bytes"], 0)
+        again = self.host.call("trim", filesystem=self.name, minimum_bytes=0, force=True)["trimmed_bytes"]
+        self.assertGreater(again, 30000000)
+
+    def test_ping_and_status_answer_during_a_freeze(self):
+        self.freeze()
+        self.host.ask("ping")
+        status = self.host.ask("status")
+        self.assertEqual((status["job"], status["frozen"]), ("freeze", True))
+        self.assertRefused("busy", self.freeze)
+        self.assertRefused("busy", self.host.call, "trim", filesystem=self.name, minimum_bytes=0, force=False)
+
+    # --- how a freeze ends ---
+
+    def test_freeze_holds_until_thaw(self):
+        token = self.freeze()["token"]
+        self.assertTrue(self.frozen())
+        result = self.host.call("thaw", token=token)
+        self.assertTrue(result["held"])
+        self.assertGreaterEqual(result["frozen_ms"], 400)
+        self.probe.wait(5)
+
+    def test_many_freezes_all_hold(self):
+        for _ in range(30):
+            self.assertTrue(self.host.call("thaw", token=self.freeze()["token"])["held"])
+
+    def test_deadline_thaws_and_is_told(self):
+        token = self.freeze(700)["token"]
+        self.assertTrue(self.frozen())
+        self.assertThaws(1.5)
+        self.assertFalse(self.host.call("thaw", token=token)["held"])
+
+    def test_hang_up_thaws(self):
+        self.freeze()
+        self.assertTrue(self.frozen())
+        self.host.close()
+        self.assertThaws(1)
+
+    def test_new_session_thaws(self):
+        self.freeze()
+        self.host.hello()
+        self.assertThaws(0.1)
+
+    def test_cancel_thaws(self):
+        self.freeze()
+        self.assertTrue(self.host.call("cancel")["cancelled"])
+        self.assertThaws(0.1)
+
+    def test_sigterm_thaws(self):
+        self.freeze()
+        self.agent.terminate()
+        self.assertEqual(self.agent.wait(5), 0)
+        self.assertThaws(0.1)
+
+    def test_killed_agent_is_thawed_by_its_keeper(self):
+        self.freeze()
+        self.agent.kill()
+        self.agent.wait(5)
+        self.assertThaws(1)
+
+    def keeper(self):
+        with open(f"/proc/{self.agent.pid}/task/{self.agent.pid}/children", encoding="ascii") as file:
+            return int(file.read().split()[0])
+
+    def test_killed_keeper_is_thawed_for_by_the_agent(self):
+        token = self.freeze()["token"]
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.assertThaws(1)
+        self.assertFalse(self.host.call("thaw", token=token)["held"])
+
+    def test_stuck_keeper_is_thawed_for_after_the_deadline(self):
+        self.freeze(500)
+        keeper = self.keeper()
+        os.kill(keeper, signal.SIGSTOP)
+        self.assertTrue(self.frozen())
+        self.assertThaws(1.5)
+
+    def test_both_killed_next_agent_thaws(self):
+        self.freeze(60000)
+        keeper = self.keeper()
+        os.kill(keeper, signal.SIGSTOP)
+        self.agent.kill()
+        self.agent.wait(5)
+        os.kill(keeper, signal.SIGKILL)
+        self.assertTrue(self.frozen())
+        self.host.close()
+        self.start()
+        self.assertThaws(1)
+
+    def test_thaw_by_somebody_else_is_noticed(self):
+        token = self.freeze()["token"]
+        sh(f"fsfreeze -u {self.mount}")
+        self.assertFalse(self.host.call("thaw", token=token)["held"])
+
+    def test_freeze_of_somebody_else_stays(self):
+        sh(f"fsfreeze -f {self.mount}")
+        try:
+            self.assertRefused("busy", self.freeze)
+            self.host.hello()
+            self.host.close()
+            self.agent.terminate()
+            self.agent.wait(5)
+            self.start()
+            self.host = Host(self.path)
+            self.host.hello()
+            self.assertTrue(self.frozen())
+        finally:
+            sh(f"fsfreeze -u {self.mount}")
+            self.probe.wait(5)
+
+    # --- what a host must not be able to do ---
+
+    def test_requests_without_sense_are_refused(self):
+        self.assertRefused("usage", self.host.call, "freeze", filesystems=[], deadline_ms=100)
+        self.assertRefused("usage", self.host.call, "freeze", filesystems=["9:9"], deadline_ms=100)
+        self.assertRefused("usage", self.host.call, "freeze", filesystems=[self.name] * 2, deadline_ms=100)
+        self.assertRefused("usage", self.host.call, "freeze", filesystems=[self.name], deadline_ms=60001)
+        self.assertRefused("usage", self.host.call, "freeze", filesystems=[self.name], deadline_ms=0)
+        self.assertRefused("usage", self.host.call, "thaw", token="wrong")
+        self.assertRefused("protocol", self.host.call, "ping", extra=1)
+        self.assertRefused("unsupported", self.host.call, "reboot")
+
+    def test_rubbish_is_survived(self):
+        for rubbish in (b"\n", b"{}\n", b"[[[[[[[[[[[[\n", b"x" * 70000 + b"\n", b"\xff\xff{\n", bytes(range(256)) * 300 + b"\n"):
+            self.host.raw(rubbish)
+        self.host.raw(b'{"half')
+        self.host.raw(b"\xff")
+        self.host.ask("ping")
+
+    def test_requests_of_an_earlier_connection_start_nothing(self):
+        request = {"jsonrpc": "2.0", "id": 9, "method": "freeze",
+                   "params": {"session": self.host.session, "filesystems": [self.name], "deadline_ms": 60000}}
+        self.host.close()
+        self.host = Host(self.path)
+        self.host.raw(json.dumps(request).encode() + b"\n")
+        self.assertIn("error", self.host.wait(9))
+        self.assertFalse(self.frozen())
+        self.host.hello()
+
+    def test_hosts_come_and_go(self):
+        for _ in range(50):
+            self.host.close()
+            self.host = Host(self.path)
+            self.host.hello()
+
+    def test_a_host_that_does_not_read_does_not_stop_it(self):
+        end = time.monotonic() + 1
+        self.host.link.settimeout(0.1)
+        try:
+            while time.monotonic() < end:
+                self.host.send("ping")
+        except TimeoutError:
+            pass
+        self.host.close()
+        self.host = Host(self.path)
+        self.host.hello()
+
+    def test_idle_it_does_not_wake_up(self):
+        def wakeups():
+            with open(f"/proc/{self.agent.pid}/status", encoding="ascii") as file:
+                return [line for line in file if line.startswith("voluntary")][0]
+        time.sleep(0.5)
+        before = wakeups()
+        time.sleep(2)
+        self.assertEqual(wakeups(), before)
+
+
+def in_namespace():
+    """Mounts that nobody else sees; what cannot be run is skipped, in CI it fails."""
+    missing = "" if os.geteuid() == 0 else "it needs root"
+    if not missing and subprocess.run(["losetup", "-f"], capture_output=True, check=False).returncode != 0:
+        missing = "there are no loop devices"
+    if missing:
+        print("skipped: " + missing)
+        sys.exit(1 if os.environ.get("VMC_MUST_RUN") else 77)
+    if "VMC_IN_NAMESPACE" not in os.environ:
+        os.environ["VMC_IN_NAMESPACE"] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable] + sys.argv)
+
+
+if __name__ == "__main__":
+    in_namespace()
+    unittest.main(warnings="ignore")

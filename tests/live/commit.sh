@@ -1,0 +1,43 @@
+# The main job: commit with two writers in the guest, on qcow2 and raw, with discard at its default and at unmap.
+. "$(dirname "$0")/../bed/bed.sh"
+
+reclaim ()              # NAME FORMAT DRIVER_ATTRIBUTES LAYOUT TARGET
+{
+    local image=$images/$1.$2 device=/dev/$5 before after free used
+    case $4 in mbr | gpt) device=${device}1 ;; esac
+    say "$2, $4 on $5, driver attributes: ${3:-none}"
+    make_image "$1" "$2" 768 400 100 "$4"
+    define_guest "$1" "$(disk_xml "$5" "$image" "$3")"
+    start_guest "$1"
+    guest "$1" "mount $device /mnt"
+    start_agent "$1"
+    start_writers "$1" /mnt 2
+    remember "$1"
+    before=$(allocated "$image")
+    expect_status 0 "$vmcompact" --method=commit --json "$1"
+    after=$(allocated "$image")
+    cat "$work/out"
+    # 400 MiB of noise, 100 MiB of files: about 300 MiB are free and allocated.
+    [ $((before - after)) -gt $((250 * 1048576)) ] || fail "only $((before - after)) bytes came back"
+    # Of what agent and reader found reclaimable, 98 %: the rest is what the commit wrote and the edges of blocks.
+    python3 - "$work/out" $((before - after)) <<'PY' || fail "less than 98 % of the reclaimable bytes came back"
+import json, sys
+disk = json.load(open(sys.argv[1]))["disks"][0]
+assert disk["reclaimed_bytes"] <= int(sys.argv[2]) + (8 << 20)
+sys.exit(int(sys.argv[2]) + disk["peak_overlay_bytes"] < 0.98 * disk["reclaimable_bytes"])
+PY
+    check_same "$1"
+    check_writers "$1" /mnt
+    check_files "$1" /mnt
+    stop_guest "$1"
+    check_image "$1" "$2"
+    virsh -q undefine "$1"
+    rm "$image"
+}
+
+case ${VMC_CASE:-$(basename "$0" .sh)} in
+    commit-raw) reclaim g raw "" mbr vda ;;
+    commit-gpt) reclaim g qcow2 "cache='none'" gpt sda ;;
+    commit-unmap) reclaim g qcow2 "discard='unmap'" disk vda ;;
+    *) reclaim g qcow2 "" mbr vda ;;
+esac

@@ -32,6 +32,8 @@
 #include "filesystems.h"
 #include "fsmap.h"
 
+#define KEEPER_PATIENCE_MS 500
+
 
 static const char *note_path = "/run/vmcompact-agent.frozen";
 
@@ -121,8 +123,8 @@ int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freez
 	if (params->deadline_ms == 0 || params->deadline_ms > VMC_FREEZE_MAX_MS)
 		return vmc_fail (err, VMC_USAGE, EINVAL, "the deadline is not between 1 and %d ms", VMC_FREEZE_MAX_MS);
 	freeze->targets = calloc (params->filesystems.count, sizeof *freeze->targets);
-	freeze->attempted = mmap (NULL, sizeof *freeze->attempted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (freeze->targets == NULL || freeze->attempted == MAP_FAILED) {
+	freeze->progress = mmap (NULL, sizeof *freeze->progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (freeze->targets == NULL || freeze->progress == MAP_FAILED) {
 		free (freeze->targets);
 		*freeze = (struct vmc_freeze) {0};
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the freeze");
@@ -140,10 +142,10 @@ void vmc_freeze_close (struct vmc_freeze *freeze)
 		if (freeze->targets[i].fd >= 0)
 			(void) close (freeze->targets[i].fd);
 	free (freeze->targets);
-	if (freeze->attempted != NULL)
-		(void) munmap (freeze->attempted, sizeof *freeze->attempted);
+	if (freeze->progress != NULL)
+		(void) munmap (freeze->progress, sizeof *freeze->progress);
 	freeze->targets = NULL;
-	freeze->attempted = NULL;
+	freeze->progress = NULL;
 	freeze->count = 0;
 }
 
@@ -164,7 +166,7 @@ static int write_note (const struct vmc_freeze *freeze, struct vmc_error *err)
 
 	if (fd < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
-	for (size_t i = 0; i < *freeze->attempted; i++)
+	for (size_t i = 0; i < freeze->progress->attempted; i++)
 		if (dprintf (fd, "%s\n", freeze->targets[i].name) < 0) {
 			(void) close (fd);
 			return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
@@ -217,8 +219,7 @@ int vmc_freeze_recover (struct vmc_error *err)
 struct keeper {
 	int fd;
 	const struct vmc_freeze *freeze;
-	size_t frozen;      /* so many of the targets, from the first on */
-	uint64_t since_ms;  /* when the first FIFREEZE was called */
+	struct vmc_freeze_progress *progress;
 	struct vmc_report report;
 };
 
@@ -227,31 +228,37 @@ static bool thaw (struct keeper *keeper)
 {
 	bool held = true;
 
-	while (keeper->frozen > 0)
-		if (ioctl (keeper->freeze->targets[--keeper->frozen].fd, FITHAW, 0) < 0)
+	while (keeper->progress->frozen > 0)
+		if (ioctl (keeper->freeze->targets[--keeper->progress->frozen].fd, FITHAW, 0) < 0)
 			held = false;
+	keeper->progress->attempted = 0;
 	remove_note ();
 	return held;
 }
 
+static int check_deadline (const struct keeper *keeper, struct vmc_error *err)
+{
+	if (vmc_now_ms () - keeper->progress->since_ms < keeper->freeze->deadline_ms)
+		return 0;
+	return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "freezing took longer than the deadline of %llu ms",
+			 (unsigned long long) keeper->freeze->deadline_ms);
+}
+
 static int freeze_one (struct keeper *keeper, struct vmc_error *err)
 {
-	const struct vmc_freeze_target *target = &keeper->freeze->targets[keeper->frozen];
+	const struct vmc_freeze_target *target = &keeper->freeze->targets[keeper->progress->frozen];
 
-	*keeper->freeze->attempted = keeper->frozen + 1;
+	keeper->progress->attempted = keeper->progress->frozen + 1;
 	if (write_note (keeper->freeze, err) < 0)
 		return -1;
 	if (ioctl (target->fd, FIFREEZE, 0) < 0) {
-		*keeper->freeze->attempted = keeper->frozen;
+		keeper->progress->attempted = keeper->progress->frozen;
 		return vmc_fail (err, errno == EBUSY ? VMC_BUSY : errno == EOPNOTSUPP ? VMC_UNSUPPORTED : VMC_FAILED,
 				 errno, errno == EBUSY ? "'%s' is already frozen by somebody else" : "cannot freeze '%s'",
 				 target->mount_point);
 	}
-	keeper->frozen++;
-	if (vmc_now_ms () - keeper->since_ms >= keeper->freeze->deadline_ms)
-		return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "freezing took longer than the deadline of %llu ms",
-				 (unsigned long long) keeper->freeze->deadline_ms);
-	return 0;
+	keeper->progress->frozen++;
+	return check_deadline (keeper, err);
 }
 
 static int freeze_all (struct keeper *keeper, struct vmc_error *err)
@@ -259,8 +266,8 @@ static int freeze_all (struct keeper *keeper, struct vmc_error *err)
 	for (size_t i = 0; i < keeper->freeze->count; i++)
 		if (syncfs (keeper->freeze->targets[i].fd) < 0)
 			return vmc_fail (err, VMC_FAILED, errno, "cannot sync '%s'", keeper->freeze->targets[i].mount_point);
-	keeper->since_ms = vmc_now_ms ();
-	while (keeper->frozen < keeper->freeze->count)
+	keeper->progress->since_ms = vmc_now_ms ();
+	while (keeper->progress->frozen < keeper->freeze->count)
 		if (freeze_one (keeper, err) < 0)
 			return -1;
 	return 0;
@@ -291,31 +298,34 @@ static int map_all (struct keeper *keeper, struct vmc_error *err)
 
 		if (vmc_fsmap_free (target->fd, target->major, target->minor, target->offset, &map, &keeper->report.flag, err) < 0)
 			return vmc_fail_in (err, "'%s'", target->mount_point);
+		if (check_deadline (keeper, err) < 0)
+			return -1;
 	}
 	return send_map (keeper, &map, err);
 }
 
-/* Wait for a word from the agent, its death, or the deadline; all three mean "thaw". The word is taken: a socket that is
+/* Wait for a word from the agent, its death, or the deadline; all three mean "thaw", true only the first. The word is taken: a socket that is
  * closed over unread bytes resets the other end (unix(7)), which would lose the report that follows. */
-static void wait_for_end (const struct keeper *keeper)
+static bool wait_for_end (const struct keeper *keeper)
 {
 	char word;
-	uint64_t end_ms = keeper->since_ms + keeper->freeze->deadline_ms, now_ms;
+	uint64_t end_ms = keeper->progress->since_ms + keeper->freeze->deadline_ms, now_ms;
 
 	while ((now_ms = vmc_now_ms ()) < end_ms) {
 		struct pollfd entry = {.fd = keeper->fd, .events = POLLIN};
 
-		if (poll (&entry, 1, (int) (end_ms - now_ms)) > 0) {
-			(void) recv (keeper->fd, &word, 1, MSG_DONTWAIT);
-			return;
-		}
+		if (poll (&entry, 1, (int) (end_ms - now_ms)) > 0)
+			return recv (keeper->fd, &word, 1, MSG_DONTWAIT) == 1;
 	}
+	return false;
 }
 
 void vmc_freeze_keeper (int fd, void *argument)
 {
 	struct keeper keeper = {.fd = fd, .freeze = argument};
+	bool asked;
 
+	keeper.progress = keeper.freeze->progress;
 	if (freeze_all (&keeper, &keeper.report.error) < 0 || map_all (&keeper, &keeper.report.error) < 0) {
 		(void) thaw (&keeper);
 		keeper.report.kind = VMC_REPORT_FAILED;
@@ -324,11 +334,10 @@ void vmc_freeze_keeper (int fd, void *argument)
 		return;
 	}
 	keeper.report.kind = VMC_REPORT_FROZEN;
-	if (vmc_worker_report (fd, &keeper.report))
-		wait_for_end (&keeper);
-	keeper.report.flag = thaw (&keeper);
+	asked = vmc_worker_report (fd, &keeper.report) && wait_for_end (&keeper);
+	keeper.report.flag = thaw (&keeper) && asked;
 	keeper.report.kind = VMC_REPORT_DONE;
-	keeper.report.value = vmc_now_ms () - keeper.since_ms;
+	keeper.report.value = vmc_now_ms () - keeper.progress->since_ms;
 	(void) vmc_worker_report (fd, &keeper.report);
 }
 
@@ -339,10 +348,20 @@ void vmc_freeze_ask_thaw (struct vmc_worker *worker)
 	(void) send (worker->fd, "t", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-void vmc_freeze_thaw_all (struct vmc_freeze *freeze)
+void vmc_freeze_thaw_all (struct vmc_freeze *freeze, bool keeper_dead)
 {
-	for (size_t i = freeze->attempted ? *freeze->attempted : 0; i > 0; i--)
+	size_t count = freeze->progress == NULL ? 0 : keeper_dead ? freeze->progress->attempted : freeze->progress->frozen;
+
+	for (size_t i = count; i > 0; i--)
 		(void) ioctl (freeze->targets[i - 1].fd, FITHAW, 0);
-	remove_note ();
-	freeze->active = freeze->frozen = freeze->held = false;
+	if (keeper_dead)
+		remove_note ();
+	freeze->frozen = freeze->held = false;
+}
+
+uint64_t vmc_freeze_patience_ends_ms (const struct vmc_freeze *freeze)
+{
+	uint64_t since_ms = freeze->active && freeze->progress != NULL ? freeze->progress->since_ms : 0;
+
+	return since_ms == 0 ? UINT64_MAX : since_ms + freeze->deadline_ms + KEEPER_PATIENCE_MS;
 }

@@ -16,12 +16,19 @@ struct vmc_freeze_target {
 	char mount_point[VMC_TEXT_SIZE];
 };
 
+/* How far the keeper is; in memory that both see, because the keeper may hang or be killed at any point. */
+struct vmc_freeze_progress {
+	uint64_t since_ms; /* when the first FIFREEZE was called (vmc_now_ms); 0: not yet */
+	size_t attempted;  /* so many targets may be frozen by us, from the first on */
+	size_t frozen;     /* so many are, from the first on: the difference is one FIFREEZE at work */
+};
+
 /* The freeze of a session, from the request until a new session: also after it has ended, for "map" and "thaw". */
 struct vmc_freeze {
 	char token[VMC_NAME_SIZE]; /* empty: there was no freeze */
 	struct vmc_freeze_target *targets;
 	size_t count;
-	size_t *attempted;         /* shared with the keeper: so many may be frozen by us, from the first on */
+	struct vmc_freeze_progress *progress; /* shared with the keeper */
 	uint64_t deadline_ms;      /* length, as asked for */
 	bool active;               /* the keeper has not reported its end */
 	bool frozen;               /* the keeper has reported that all are frozen */
@@ -44,8 +51,13 @@ void vmc_freeze_keeper (int fd, void *argument);
 /* Parent: tell the keeper to thaw. */
 void vmc_freeze_ask_thaw (struct vmc_worker *worker) __attribute__ ((nonnull));
 
-/* Parent: thaw by itself, because the keeper is gone or stuck. Nothing that is not frozen is harmed by it. */
-void vmc_freeze_thaw_all (struct vmc_freeze *freeze) __attribute__ ((nonnull));
+/* Parent: the keeper is late or to be given up: thaw what is frozen. A FIFREEZE that is still at work is left to the
+ * keeper, which thaws when it comes back: FITHAW now would wait for it, or come too early. KEEPER_DEAD: nothing is at
+ * work any more, and what was only attempted is thawed, too. */
+void vmc_freeze_thaw_all (struct vmc_freeze *freeze, bool keeper_dead) __attribute__ ((nonnull));
+
+/* When the parent must step in, in ms of vmc_now_ms; UINT64_MAX while nothing is frozen. */
+uint64_t vmc_freeze_patience_ends_ms (const struct vmc_freeze *freeze) __attribute__ ((nonnull));
 
 /* Close the directories, keep the map. */
 void vmc_freeze_close (struct vmc_freeze *freeze) __attribute__ ((nonnull));

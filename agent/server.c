@@ -8,7 +8,7 @@
  *   trim and freeze start the worker; their answer is sent when it reports. One job at a time. After a freeze the
  *   worker stays, as its keeper, until thaw, the deadline, a hang-up or SIGTERM.
  *
- * The loop sleeps without a time-out, except while a freeze lasts (its deadline and some patience for the keeper) and
+ * The loop sleeps without a time-out, except while a freeze lasts (its deadline, and some patience for the keeper) and
  * while output waits (virtio_console has been seen to lose the wake-up for writing).
  */
 #include "server.h"
@@ -32,8 +32,8 @@
 #include "port.h"
 #include "trim.h"
 
-#define KEEPER_PATIENCE_MS 500
 #define OUTPUT_RETRY_MS 250
+#define FREEZING_LOOK_MS 100 /* until the keeper has called the first FIFREEZE */
 
 struct server {
 	struct vmc_port port;
@@ -48,8 +48,7 @@ struct server {
 	bool asked;
 	uint64_t thaw_id; /* the thaw that waits for the keeper, if "thaw_asked" */
 	bool thaw_asked;
-	bool killed; /* the keeper was late: it gets no second chance */
-	uint64_t keeper_ends_ms;
+	bool late; /* the keeper did not thaw in time, so we did */
 	struct vmc_freeze freeze;
 	bool done;
 };
@@ -106,13 +105,15 @@ static void watch_worker (struct server *server)
 	(void) epoll_ctl (server->epoll_fd, EPOLL_CTL_ADD, server->worker.fd, &event);
 }
 
-/* The worker is gone or no longer wanted. */
+/* The worker is gone or no longer wanted. A keeper that is in the middle of FIFREEZE thaws that one when it comes back. */
 static void finish_worker (struct server *server, bool kill_it)
 {
-	vmc_worker_end (&server->worker, kill_it);
-	server->asked = server->killed = false;
+	bool dead = vmc_worker_end (&server->worker, kill_it);
+
+	server->asked = server->late = false;
 	if (server->freeze.active)
-		vmc_freeze_thaw_all (&server->freeze);
+		vmc_freeze_thaw_all (&server->freeze, dead);
+	server->freeze.active = false;
 	if (server->thaw_asked)
 		answer_thaw (server, server->thaw_id);
 	server->thaw_asked = false;
@@ -166,7 +167,6 @@ static void take_report (struct server *server, const struct vmc_report *report)
 	case VMC_REPORT_FROZEN:
 		server->freeze.frozen = true;
 		server->freeze.complete = server->freeze.complete && report->flag;
-		server->keeper_ends_ms = vmc_now_ms () + server->freeze.deadline_ms + KEEPER_PATIENCE_MS;
 		answer_freeze (server);
 		server->asked = false;
 		break;
@@ -288,9 +288,9 @@ static int do_filesystems (struct server *server, uint64_t id, void *params, str
 	return 0;
 }
 
-static int must_be_idle (const struct server *server, struct vmc_error *err)
+static int must_be_idle (struct server *server, struct vmc_error *err)
 {
-	if (server->worker.pid == 0)
+	if (server->worker.pid == 0 && vmc_worker_gone (&server->worker))
 		return 0;
 	return vmc_fail (err, VMC_BUSY, EBUSY, "the agent is at work on '%s'", vmc_method (server->job)->name);
 }
@@ -343,7 +343,6 @@ static int do_freeze (struct server *server, uint64_t id, void *params, struct v
 	if (vmc_freeze_prepare (params, &server->freeze, err) < 0)
 		return -1;
 	server->freeze.active = true;
-	server->keeper_ends_ms = 0;
 	if (start_job (server, id, VMC_FREEZE, vmc_freeze_keeper, &server->freeze, err) < 0) {
 		vmc_freeze_clear (&server->freeze);
 		return -1;
@@ -422,14 +421,14 @@ static int do_ping (struct server *server, uint64_t id, void *params, struct vmc
 static int do_status (struct server *server, uint64_t id, void *params, struct vmc_error *err)
 {
 	struct vmc_status_result result = {.frozen = server->freeze.frozen};
-	uint64_t now_ms = vmc_now_ms ();
+	uint64_t now_ms = vmc_now_ms (), ends_ms;
 
 	(void) params;
 	(void) err;
 	if (server->worker.pid != 0)
 		(void) snprintf (result.job, sizeof result.job, "%s", vmc_method (server->job)->name);
-	if (result.frozen && server->keeper_ends_ms > now_ms + KEEPER_PATIENCE_MS)
-		result.deadline_ms = server->keeper_ends_ms - KEEPER_PATIENCE_MS - now_ms;
+	ends_ms = server->freeze.frozen ? server->freeze.progress->since_ms + server->freeze.deadline_ms : 0;
+	result.deadline_ms = ends_ms > now_ms ? ends_ms - now_ms : 0;
 	answer (server, id, VMC_STATUS, &result);
 	return 0;
 }
@@ -545,21 +544,29 @@ static void hear_port (struct server *server)
 /* How long to sleep, in ms; -1 is until something happens. */
 static int patience_ms (const struct server *server)
 {
-	uint64_t now_ms = vmc_now_ms ();
+	uint64_t now_ms = vmc_now_ms (), ends_ms = vmc_freeze_patience_ends_ms (&server->freeze);
 
-	if (server->freeze.frozen && !server->killed)
-		return server->keeper_ends_ms > now_ms ? (int) (server->keeper_ends_ms - now_ms) + 1 : 0;
+	if (server->freeze.active && !server->late) {
+		if (ends_ms == UINT64_MAX)
+			return FREEZING_LOOK_MS;
+		return ends_ms > now_ms ? (int) (ends_ms - now_ms) + 1 : 0;
+	}
 	return server->port.connected && server->port.output_used > 0 ? OUTPUT_RETRY_MS : -1;
 }
 
-/* The keeper did not thaw in time: thaw for it. Its end is noticed when its socket closes. */
+/* The keeper did not thaw in time: thaw for it. If it hangs in a FIFREEZE it must live: it alone can thaw that one
+ * afterwards. Otherwise it is of no use any more. Its end is noticed when its socket closes. */
 static void watch_keeper (struct server *server)
 {
-	if (!server->freeze.frozen || server->killed || vmc_now_ms () < server->keeper_ends_ms)
+	bool freezing;
+
+	if (!server->freeze.active || server->late || vmc_now_ms () < vmc_freeze_patience_ends_ms (&server->freeze))
 		return;
-	server->killed = true;
-	(void) kill (server->worker.pid, SIGKILL);
-	vmc_freeze_thaw_all (&server->freeze);
+	server->late = true;
+	freezing = server->freeze.progress->frozen != server->freeze.progress->attempted;
+	if (!freezing)
+		(void) kill (server->worker.pid, SIGKILL);
+	vmc_freeze_thaw_all (&server->freeze, !freezing);
 }
 
 static int loop (struct server *server, struct vmc_error *err)

@@ -9,6 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* A worker dies within a millisecond, unless it is in the middle of a system call: at most 100 ms are spent on it. */
+#define END_TRIES 100
+#define END_PAUSE_US 1000
+
 /* The child keeps no descriptor but its end and what the caller opened for it; signals that end the agent are the
  * parent's business, for it must tell the child what to do first. */
 static void become_child (int fd, vmc_worker_main *main, void *argument)
@@ -42,7 +46,7 @@ int vmc_worker_start (struct vmc_worker *worker, vmc_worker_main *main, void *ar
 		(void) close (pair[0]);
 		return vmc_fail (err, VMC_FAILED, errno, "cannot fork a worker");
 	}
-	*worker = (struct vmc_worker) {pid, pair[0]};
+	*worker = (struct vmc_worker) {.pid = pid, .fd = pair[0]};
 	return 0;
 }
 
@@ -69,14 +73,22 @@ int vmc_worker_receive (struct vmc_worker *worker, struct vmc_report *report)
 	return length >= (ssize_t) offsetof (struct vmc_report, ranges) ? 1 : -1;
 }
 
-void vmc_worker_end (struct vmc_worker *worker, bool kill_it)
+bool vmc_worker_gone (struct vmc_worker *worker)
+{
+	if (worker->leaving != 0 && waitpid (worker->leaving, NULL, WNOHANG) != 0)
+		worker->leaving = 0;
+	return worker->leaving == 0;
+}
+
+bool vmc_worker_end (struct vmc_worker *worker, bool kill_it)
 {
 	if (worker->pid == 0)
-		return;
+		return true;
 	(void) close (worker->fd);
 	if (kill_it)
 		(void) kill (worker->pid, SIGKILL);
-	while (waitpid (worker->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	*worker = (struct vmc_worker) {0, -1};
+	*worker = (struct vmc_worker) {.fd = -1, .leaving = worker->pid};
+	for (int i = 0; i < END_TRIES && !vmc_worker_gone (worker); i++)
+		(void) usleep (END_PAUSE_US);
+	return worker->leaving == 0;
 }

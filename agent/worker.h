@@ -33,8 +33,9 @@ struct vmc_report {
 };
 
 struct vmc_worker {
-	pid_t pid; /* 0: no worker */
-	int fd;    /* our end of the pair */
+	pid_t pid;     /* 0: no worker */
+	int fd;        /* our end of the pair */
+	pid_t leaving; /* a worker that was let go and is not dead yet; 0: none */
 };
 
 /* What runs in the child: reports on FD and returns; the child exits then. */
@@ -50,7 +51,11 @@ bool vmc_worker_report (int fd, const struct vmc_report *report) __attribute__ (
 /* Parent: receive a report without waiting. 1: got one; 0: none yet; -1: the child is gone. */
 int vmc_worker_receive (struct vmc_worker *worker, struct vmc_report *report) __attribute__ ((nonnull));
 
-/* Parent: let the child go: close the pair, kill it if KILL, reap it. Waits until it is dead. */
-void vmc_worker_end (struct vmc_worker *worker, bool kill_it) __attribute__ ((nonnull));
+/* Parent: let the child go: close the pair, kill it if KILL_IT, and reap it if it dies within a moment. One that is in the
+ * middle of a system call may take longer: vmc_worker_gone. True when it is dead. */
+bool vmc_worker_end (struct vmc_worker *worker, bool kill_it) __attribute__ ((nonnull));
+
+/* Parent: is the worker that was let go dead? Does not wait. */
+bool vmc_worker_gone (struct vmc_worker *worker) __attribute__ ((nonnull));
 
 #endif

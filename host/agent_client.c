@@ -83,6 +83,11 @@ static int next_line (struct vmc_agent *agent, uint64_t deadline_ms, char **line
 		case VMC_FRAME_MORE:
 			break;
 		}
+		/* Bytes that never become a line must not keep us for ever. */
+		if (vmc_now_ms () >= deadline_ms)
+			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the agent does not answer");
+		if (agent->interruptible && vmc_interrupt_check (err) < 0)
+			return -1;
 		got = receive (agent, deadline_ms, err);
 		if (got < 0)
 			return -1;

@@ -9,14 +9,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "image.h"
 #include "process.h"
 
+#define LOOK_MS 1000
 #define STORED_MAX (8u << 20) /* runs of one image: more is not fragmentation but an attack */
 
 void vmc_allocation_clear (struct vmc_allocation *allocation)
@@ -85,14 +87,46 @@ int vmc_allocation_take_line (struct vmc_allocation *allocation, const char *lin
 	return ours ? add (allocation, stored, err) : 0;
 }
 
-static int read_map (FILE *stream, struct vmc_allocation *allocation, struct vmc_error *err)
+/* Take the lines that are complete in BUFFER (*USED bytes), keep the rest. */
+static int take_lines (struct vmc_allocation *allocation, char *buffer, size_t *used, struct vmc_error *err)
 {
-	char line[1024];
+	char *line = buffer, *newline;
 
-	while (fgets (line, sizeof line, stream) != NULL)
+	while ((newline = memchr (line, '\n', *used - (size_t) (line - buffer))) != NULL) {
+		*newline = 0;
 		if (vmc_allocation_take_line (allocation, line, err) < 0)
 			return -1;
-	return ferror (stream) ? vmc_fail (err, VMC_FAILED, errno, "cannot read what qemu-img prints") : 0;
+		line = newline + 1;
+	}
+	*used -= (size_t) (line - buffer);
+	memmove (buffer, line, *used);
+	return 0;
+}
+
+static int read_map (int fd, uint64_t deadline_ms, struct vmc_allocation *allocation, struct vmc_error *err)
+{
+	char buffer[65536];
+	size_t used = 0;
+
+	for (;;) {
+		struct pollfd entry = {.fd = fd, .events = POLLIN};
+		ssize_t got;
+
+		if (vmc_now_ms () >= deadline_ms)
+			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "qemu-img has not finished in time");
+		if (poll (&entry, 1, LOOK_MS) <= 0)
+			continue;
+		got = read (fd, buffer + used, sizeof buffer - used);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return vmc_fail (err, VMC_FAILED, errno, "cannot read what qemu-img prints");
+		used += (size_t) got;
+		if (take_lines (allocation, buffer, &used, err) < 0)
+			return -1;
+		if (got == 0 || used == sizeof buffer)
+			return used == 0 ? 0 : vmc_fail (err, VMC_FAILED, 0, "qemu-img printed a map that cannot be read");
+	}
 }
 
 static int run_map (const char *format, const char *path, bool live, uint64_t deadline_ms,
@@ -101,22 +135,18 @@ static int run_map (const char *format, const char *path, bool live, uint64_t de
 	VMC_CLEANUP_PROCESS struct vmc_process process = VMC_PROCESS_INIT;
 	char options[2 * VMC_PATH_SIZE];
 	const char *const argv[] = {"qemu-img", "map", "--output=json", "--image-opts", options, live ? "-U" : NULL, NULL};
-	FILE *stream;
+	struct vmc_error map_error;
 	int result;
 
 	vmc_image_options (format, path, options);
 	if (vmc_process_start (&process, argv, -1, err) < 0)
 		return -1;
-	stream = fdopen (process.output_fd, "r");
-	if (stream == NULL)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot read what qemu-img prints");
-	result = read_map (stream, allocation, err);
-	if (result == 0) {
-		process.output_fd = -1; /* ended: nothing more to read */
-		result = vmc_process_wait (&process, deadline_ms, err);
-	}
-	process.output_fd = -1;
-	(void) fclose (stream);
+	result = read_map (process.output_fd, deadline_ms, allocation, &map_error);
+	/* What qemu-img says of itself is the better explanation. */
+	if (vmc_process_wait (&process, result < 0 ? 0 : deadline_ms, err) < 0)
+		return -1;
+	if (result < 0)
+		*err = map_error;
 	return result;
 }
 
@@ -133,8 +163,10 @@ static int read_data (const char *path, struct vmc_extents *data, struct vmc_err
 		if (start < 0)
 			break; /* ENXIO: no data behind here */
 		hole = lseek (fd, start, SEEK_HOLE);
-		if (hole <= start)
+		if (hole <= start) {
+			errno = EIO;
 			break;
+		}
 		result = vmc_extents_add (data, (uint64_t) start, (uint64_t) (hole - start), err);
 	}
 	if (result == 0 && errno != ENXIO)

@@ -11,8 +11,10 @@
  * Whatever fails before the commit, the commit is done all the same: it is the way home. Punched ranges are free in the
  * base; what the guest has put there since lies in the overlay, and the commit writes it.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "allocation.h"
@@ -26,6 +28,7 @@
 #include "run.h"
 
 #define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
+#define ROOM_LOW_BYTES (UINT64_C (64) << 20)
 #define TOOL_MS 600000         /* qemu-img map, the reader */
 
 struct commit {
@@ -40,9 +43,21 @@ struct commit {
 	struct vmc_extents free; /* what both witnesses call free */
 };
 
+/* The overlay grows with what the guest writes; before its filesystem is full, the run gives way. */
+static int check_room (const struct commit *commit, struct vmc_error *err)
+{
+	char directory[VMC_PATH_SIZE];
+	struct statvfs space;
+
+	vmc_image_directory (commit->overlay.path, directory);
+	if (statvfs (directory, &space) == 0 && (uint64_t) space.f_bavail * space.f_frsize < ROOM_LOW_BYTES)
+		return vmc_fail (err, VMC_FAILED, ENOSPC, "the host runs low on space in '%s'", directory);
+	return 0;
+}
+
 static int begin_step (struct commit *commit, const char *name, struct vmc_error *err)
 {
-	if (vmc_run_check (commit->run, err) < 0)
+	if (vmc_run_check (commit->run, err) < 0 || check_room (commit, err) < 0)
 		return -1;
 	vmc_progress_step (commit->facts->disk->target, name);
 	return 0;
@@ -92,6 +107,27 @@ static int redirect (struct commit *commit, struct vmc_error *err)
 
 /* --- the free map -------------------------------------------------------------------------------------------------------- */
 
+/* Now nobody can write to the base any more. Is all as it was when the plan was made: the domain directly over it, the same
+ * file, no internal snapshot that shares its clusters, nobody else's backing file? */
+static int check_base (struct commit *commit, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = commit->facts->disk;
+	char directory[VMC_PATH_SIZE], user[VMC_NAME_SIZE * 2];
+	struct vmc_image now;
+
+	if (vmc_overlay_check (&commit->overlay, err) < 0)
+		return -1;
+	vmc_image_directory (commit->overlay.path, directory);
+	if (vmc_image_look (disk, directory, &now, err) < 0)
+		return -1;
+	if (now.device != commit->facts->image.device || now.inode != commit->facts->image.inode)
+		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", disk->path);
+	/* The domain itself has it below the overlay on this disk. */
+	if (vmc_domain_other_user (&commit->run->domain, disk->target, &now, user, sizeof user, err) < 0)
+		return -1;
+	return user[0] == 0 ? 0 : vmc_fail (err, VMC_FAILED, 0, "the domain '%s' has begun to use the same file", user);
+}
+
 static int guard_base (struct commit *commit, struct vmc_error *err)
 {
 	const struct vmc_disk *disk = commit->facts->disk;
@@ -99,8 +135,7 @@ static int guard_base (struct commit *commit, struct vmc_error *err)
 	if (begin_step (commit, "guard the base", err) < 0 ||
 	    vmc_guard_start (&commit->guard, commit->run->domain.uuid, disk->format, disk->path, err) < 0)
 		return -1;
-	/* Only now can nobody write to it any more; was it at rest until here? */
-	return vmc_overlay_check (&commit->overlay, err);
+	return check_base (commit, err);
 }
 
 static int read_base (struct commit *commit, struct vmc_error *err)
@@ -180,7 +215,7 @@ static int between_punches (void *opaque, uint64_t done_bytes, uint64_t total_by
 	struct commit *commit = opaque;
 
 	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&commit->guard, err) < 0)
+	if (vmc_guard_check (&commit->guard, err) < 0 || check_room (commit, err) < 0)
 		return -1;
 	return vmc_run_check (commit->run, err);
 }
@@ -200,7 +235,6 @@ static int punch (struct commit *commit, struct vmc_error *err)
 	VMC_CLEANUP_ALLOCATION struct vmc_allocation allocation = {0};
 	VMC_CLEANUP_EXTENTS struct vmc_extents ranges = {0};
 	const struct vmc_disk *disk = commit->facts->disk;
-	int result;
 
 	if (begin_step (commit, "map the image", err) < 0 ||
 	    vmc_allocation_read (disk->format, disk->path, false, vmc_now_ms () + TOOL_MS, &allocation, err) < 0 ||
@@ -208,10 +242,9 @@ static int punch (struct commit *commit, struct vmc_error *err)
 		return -1;
 	commit->report->reclaimable_bytes = vmc_extents_total (&ranges);
 	vmc_extents_align_inward (&ranges, commit->facts->image.punch_bytes);
-	if (begin_step (commit, "give space back", err) < 0)
+	if (begin_step (commit, "give space back", err) < 0 || vmc_overlay_check (&commit->overlay, err) < 0)
 		return -1;
-	result = vmc_punch (disk->path, &commit->facts->image, &ranges, between_punches, commit, err);
-	return result;
+	return vmc_punch (disk->path, &commit->facts->image, &ranges, between_punches, commit, err);
 }
 
 static int reclaim (struct commit *commit, struct vmc_error *err)
@@ -229,11 +262,11 @@ static int bring_home (struct commit *commit, int result, struct vmc_error *err)
 	struct vmc_error home_error;
 
 	vmc_progress_step (commit->facts->disk->target, "commit");
-	if (commit->overlay.attempted && vmc_overlay_home (&commit->overlay, &home_error) < 0) {
+	if (vmc_overlay_home (&commit->overlay, &home_error) < 0) {
 		*err = home_error;
 		return -1;
 	}
-	if (vmc_overlay_check_xml (&commit->overlay, &home_error) < 0 && result == 0) {
+	if (commit->overlay.attempted && vmc_overlay_check_xml (&commit->overlay, &home_error) < 0 && result == 0) {
 		*err = home_error;
 		return -1;
 	}
@@ -244,15 +277,13 @@ int vmc_commit_run (struct vmc_run *run, const struct vmc_disk_facts *facts, str
 		    struct vmc_error *err)
 {
 	struct commit commit = {.run = run, .facts = facts, .report = report, .guard = VMC_GUARD_INIT};
-	int result = vmc_overlay_prepare (&run->domain, facts->disk, facts->overlay_path, &commit.overlay, err);
+	int result = vmc_overlay_prepare (&run->domain, facts->disk, facts->overlay_path, report->virtual_bytes, &commit.overlay, err);
 
-	if (result == 0) {
+	if (result == 0)
 		result = reclaim (&commit, err);
-		vmc_guard_drop (&commit.guard);
-		result = bring_home (&commit, result, err);
-		report->peak_overlay_bytes = commit.overlay.peak_bytes;
-	}
 	vmc_guard_drop (&commit.guard);
+	result = bring_home (&commit, result, err);
+	report->peak_overlay_bytes = commit.overlay.peak_bytes;
 	vmc_overlay_clear (&commit.overlay);
 	vmc_extents_clear (&commit.agent_map);
 	vmc_extents_clear (&commit.free);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "connection.h"
+#include "qemu_version.h"
 #include "text.h"
 
 void vmc_domain_clear (struct vmc_domain *domain)
@@ -58,7 +59,7 @@ char *vmc_domain_xml (virDomainPtr handle, bool inactive, struct vmc_error *err)
 
 int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *facts, struct vmc_error *err)
 {
-	int active = virDomainIsActive (domain->handle), checkpoints;
+	int active = virDomainIsActive (domain->handle), persistent, checkpoints;
 	virDomainJobInfo job = {0};
 
 	if (active < 0)
@@ -72,17 +73,21 @@ int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *
 	if (checkpoints < 0 && virGetLastErrorCode () != VIR_ERR_NO_SUPPORT)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the checkpoints of the domain");
 	facts->checkpoints = checkpoints > 0;
-	if (virConnectGetVersion (domain->connection, &facts->qemu_version) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the version of QEMU");
+	persistent = virDomainIsPersistent (domain->handle);
+	if (persistent < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask whether the domain is persistent");
+	facts->persistent = persistent == 1;
+	facts->qemu_version = facts->active ? vmc_qemu_version (domain->handle) : 0;
 	return 0;
 }
 
-/* The XML of a domain that is off does not name backing files: the images are asked, too. */
+/* The XML of a domain that is off does not name backing files: the images are asked, too. ITSELF: the disk that is compacted,
+ * whose own image it is, or, during a commit, the first backing file. */
 static bool disk_uses (const struct vmc_disk *disk, const struct vmc_image *image, bool itself)
 {
 	if (!itself && disk->path[0] != 0 && vmc_image_chain_has (disk->path, image))
 		return true;
-	for (size_t i = 0; i < disk->backing_count; i++)
+	for (size_t i = itself ? 1 : 0; i < disk->backing_count; i++)
 		if (vmc_image_chain_has (disk->backing[i], image))
 			return true;
 	return disk->mirror_path[0] != 0 && vmc_image_chain_has (disk->mirror_path, image);

@@ -110,8 +110,7 @@ static int read_chain (xmlNode *node, struct vmc_disk *disk, struct vmc_error *e
 			break;
 		if (disk->backing_count == VMC_CHAIN_MAX)
 			return vmc_fail (err, VMC_REFUSED, 0, "disk '%s' has more than %d backing files", disk->target, VMC_CHAIN_MAX);
-		if (disk->backing_count == 0)
-			(void) attribute (child (store, "format"), "type", disk->backing_format, sizeof disk->backing_format);
+		(void) attribute (child (store, "format"), "type", disk->backing_format[disk->backing_count], VMC_NAME_SIZE);
 		if (!source_path (source, disk->backing[disk->backing_count++]))
 			return vmc_fail (err, VMC_REFUSED, ENAMETOOLONG, "a backing file of disk '%s' has too long a path", disk->target);
 	}

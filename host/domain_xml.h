@@ -22,7 +22,7 @@ struct vmc_disk {
 	char address[VMC_NAME_SIZE]; /* as the agent writes it: "virtio 0000:00:04.0", "scsi 0:1:0" (without the host) */
 	char path[VMC_PATH_SIZE];
 	char backing[VMC_CHAIN_MAX][VMC_PATH_SIZE];
-	char backing_format[VMC_NAME_SIZE]; /* of the first one */
+	char backing_format[VMC_CHAIN_MAX][VMC_NAME_SIZE];
 	size_t backing_count;
 	bool read_only, shareable, transient, encrypted, sliced;
 	bool mirror, mirror_ready; /* a block job that writes to a second image */

@@ -17,7 +17,8 @@ struct vmc_domain_facts {
 	bool local;                 /* its images lie on this machine */
 	bool job;                   /* migration, backup, save */
 	bool checkpoints;           /* their bitmaps would be lost or merged */
-	unsigned long qemu_version; /* major * 1,000,000 + minor * 1,000 + release; 0: unknown */
+	bool persistent;
+	unsigned long qemu_version; /* of the running process: major * 1,000,000 + minor * 1,000 + release; 0: unknown */
 	bool agent;
 	char why_no_agent[VMC_TEXT_SIZE];
 };

@@ -2,6 +2,7 @@
 #include "guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,11 @@
 
 #define START_MS 15000
 #define POLL_MS 5
+
+/* RAW_LOCK_PERM_BASE, RAW_LOCK_SHARED_BASE and the bit of BLK_PERM_WRITE in QEMU. */
+#define QEMU_PERMISSION_BASE 100
+#define QEMU_UNSHARED_BASE 200
+#define QEMU_PERMISSION_WRITE 1
 
 static int try_connect (const struct vmc_guard *guard)
 {
@@ -55,6 +61,29 @@ int vmc_guard_connect (struct vmc_guard *guard, struct vmc_error *err)
 	}
 }
 
+/* -1: not locked. */
+static int lock_byte (int fd, int command, short type, off_t byte, struct flock *lock)
+{
+	*lock = (struct flock) {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	return fcntl (fd, command, lock);
+}
+
+static int take_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
+{
+	struct flock lock;
+
+	guard->lock_fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (guard->lock_fd < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
+	if (lock_byte (guard->lock_fd, F_OFD_SETLK, F_RDLCK, QEMU_UNSHARED_BASE + QEMU_PERMISSION_WRITE, &lock) < 0)
+		return vmc_fail (err, VMC_REFUSED, errno, "'%s' cannot be locked against writing", path);
+	if (lock_byte (guard->lock_fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) < 0)
+		return vmc_fail (err, VMC_REFUSED, errno, "it cannot be told whether somebody writes to '%s'", path);
+	if (lock.l_type != F_UNLCK)
+		return vmc_fail (err, VMC_REFUSED, 0, "somebody has '%s' open for writing", path);
+	return 0;
+}
+
 int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
 		     struct vmc_error *err)
 {
@@ -64,7 +93,7 @@ int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *form
 	const char *directory = vmc_run_directory (err);
 	int fd;
 
-	if (directory == NULL)
+	if (directory == NULL || take_lock (guard, path, err) < 0)
 		return -1;
 	(void) snprintf (guard->socket, sizeof guard->socket, "%s/%s.nbd", directory, name);
 	(void) snprintf (socket_option, sizeof socket_option, "--socket=%s", guard->socket);
@@ -85,4 +114,7 @@ void vmc_guard_drop (struct vmc_guard *guard)
 	if (guard->socket[0] != 0)
 		(void) unlink (guard->socket);
 	guard->socket[0] = 0;
+	if (guard->lock_fd >= 0)
+		(void) close (guard->lock_fd);
+	guard->lock_fd = -1;
 }

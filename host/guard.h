@@ -1,7 +1,10 @@
-/* guard.h - qemu-nbd with the base open read-only: nobody can write to the base while it runs, and we can read it
+/* guard.h - nobody can write to the base while it is held, and we can read it
  *
- * QEMU's image locks do it: a block commit, ours or anybody's, fails to get the write lock (docs/system/images, "file
- * locking"). So no --force-share here.
+ * QEMU keeps others from an image by locks on single bytes of the file (raw_apply_lock_bytes in block/file-posix.c): a
+ * read lock on byte 100 + n says "I have permission n", one on byte 200 + n says "I do not share permission n"; writing is
+ * permission 1. The guard takes the lock "writing is not shared" itself, after which no QEMU, the domain's own included, can
+ * commit into the base or open it for writing; and it checks that nobody has permission to write already. A read-only
+ * qemu-nbd alone would not do: over a raw image it shares everything. It only serves the reader.
  */
 #ifndef VMC_GUARD_H
 #define VMC_GUARD_H
@@ -11,13 +14,15 @@
 
 struct vmc_guard {
 	struct vmc_process process;
+	int lock_fd; /* holds the lock, or -1 */
 	char socket[108]; /* its path, empty when there is none */
 };
 
 #define VMC_CLEANUP_GUARD __attribute__ ((cleanup (vmc_guard_drop)))
-#define VMC_GUARD_INIT {.process = VMC_PROCESS_INIT}
+#define VMC_GUARD_INIT {.process = VMC_PROCESS_INIT, .lock_fd = -1}
 
-/* Open the image PATH of FORMAT. NAME makes the socket's path unique. */
+/* Lock the image PATH against writing, then serve it as FORMAT; NAME makes the socket's path unique. VMC_REFUSED: somebody
+ * has it open for writing, or its filesystem has no locks. */
 int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
 		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 

@@ -99,31 +99,60 @@ bool vmc_image_chain_has (const char *path, const struct vmc_image *image)
 	return false;
 }
 
-static int check_backing (const struct vmc_disk *disk, const char *name, struct vmc_error *err)
+/* A layer's header must name the same backing file, of the same format, as the domain's XML does: else a program of QEMU
+ * would open something else, or guess a format. LEVEL counts the layers below the top. */
+static int check_backing (const struct vmc_disk *disk, size_t level, const char *path, const struct vmc_qcow2 *facts,
+			  struct vmc_error *err)
 {
-	char path[VMC_PATH_SIZE * 2];
+	char backing[VMC_PATH_SIZE * 2];
 
-	resolve (disk->path, name, path);
-	if (name[0] == 0 && disk->backing_count == 0)
+	resolve (path, facts->backing, backing);
+	if (facts->backing[0] == 0 && level == disk->backing_count)
 		return 0;
-	if (name[0] != 0 && disk->backing_count > 0 && same_file (path, disk->backing[0]))
-		return 0;
-	return vmc_fail (err, VMC_REFUSED, 0,
-			 "the image names another backing file than the domain; restart the domain or mend the chain first");
+	if (facts->backing[0] == 0 || level == disk->backing_count || !same_file (backing, disk->backing[level]))
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "the image names another backing file than the domain; restart the domain or mend the chain first");
+	if (strcmp (facts->backing_format, disk->backing_format[level]) != 0)
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "the image does not say that its backing file is %s; set it with qemu-img rebase -u -F", disk->backing_format[level]);
+	return 0;
 }
 
-static int check_qcow2 (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)
+static int check_header (const struct vmc_disk *disk, size_t level, const char *path, int fd, uint64_t *virtual_bytes,
+			 struct vmc_error *err)
 {
 	unsigned char header[VMC_QCOW2_HEADER_BYTES];
 	struct vmc_qcow2 facts;
 	ssize_t length = pread (fd, header, sizeof header, 0);
 
 	if (length < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot read '%s'", disk->path);
+		return vmc_fail (err, VMC_FAILED, errno, "cannot read '%s'", path);
 	if (vmc_qcow2_check (header, (size_t) length, &facts, err) < 0)
 		return -1;
-	image->virtual_bytes = facts.virtual_bytes;
-	return check_backing (disk, facts.backing, err);
+	*virtual_bytes = facts.virtual_bytes;
+	return check_backing (disk, level, path, &facts, err);
+}
+
+/* The layers below, too: qemu-nbd opens them all. */
+static int check_chain (const struct vmc_disk *disk, struct vmc_error *err)
+{
+	for (size_t level = 0; level < disk->backing_count; level++) {
+		uint64_t ignored;
+		int fd, result;
+
+		if (strcmp (disk->backing_format[level], "raw") == 0)
+			continue;
+		if (strcmp (disk->backing_format[level], "qcow2") != 0)
+			return vmc_fail (err, VMC_REFUSED, 0, "a backing file is neither qcow2 nor raw");
+		fd = open (disk->backing[level], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd < 0)
+			return vmc_fail (err, VMC_REFUSED, errno, "cannot open the backing file '%s'", disk->backing[level]);
+		result = check_header (disk, level + 1, disk->backing[level], fd, &ignored, err);
+		(void) close (fd);
+		if (result < 0)
+			return vmc_fail_in (err, "backing file");
+	}
+	return 0;
 }
 
 static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)
@@ -143,9 +172,11 @@ static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *
 				     .punch_bytes = space.f_frsize};
 	if (image->punch_bytes == 0 || (image->punch_bytes & (image->punch_bytes - 1)) != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the filesystem of '%s' has blocks of an odd size", disk->path);
-	if (strcmp (disk->format, "qcow2") == 0)
-		return check_qcow2 (disk, fd, image, err);
-	return 0;
+	if (strcmp (disk->format, "qcow2") != 0)
+		return 0;
+	if (check_header (disk, 0, disk->path, fd, &image->virtual_bytes, err) < 0)
+		return -1;
+	return check_chain (disk, err);
 }
 
 int vmc_image_look (const struct vmc_disk *disk, const char *overlay_dir, struct vmc_image *image, struct vmc_error *err)

@@ -38,8 +38,13 @@ static int run_all (virConnectPtr connection, const struct vmc_options *options)
 	for (size_t i = 0; i < options->domain_count; i++) {
 		struct vmc_report report = {0};
 
-		if (i > 0 && vmc_interrupt_check (&error) < 0)
-			return complain (&error);
+		if (i > 0 && vmc_interrupt_check (&error) < 0) {
+			report.failed = true;
+			report.error = error;
+			(void) complain (&error);
+			worsen (&all, &report);
+			break;
+		}
 		vmc_run_domain (connection, options->domains[i], options, &report);
 		if (vmc_report_print (&report, options) < 0) {
 			report.failed = true;

@@ -25,7 +25,7 @@ const char vmc_options_help[] =
 	"  -q, --quiet              print nothing but errors\n"
 	"  -v, --verbose            print each step, and the table even when not on a terminal\n"
 	"      --progress=WHEN      auto (default: on a terminal), always or never\n"
-	"      --timeout=SECONDS    give way after this time: the domain is brought back\n"
+	"      --timeout=SECONDS    give way after this time on a domain, and bring it back\n"
 	"      --freeze-timeout=SECONDS\n"
 	"                           the guest thaws by itself after this time (default 5)\n"
 	"      --overlay-dir=DIR    where the overlay lies during a commit (default: beside the image)\n"
@@ -33,7 +33,7 @@ const char vmc_options_help[] =
 	"  -V, --version            print the version and exit\n"
 	"\n"
 	"Exit status: 0 done or nothing to do, 1 failed and the domain is as it was, 2 wrong usage,\n"
-	"3 refused, 4 the guest trimmed but the host got nothing back, 5 interrupted, 6 busy.\n"
+	"3 refused, 4 the guest trimmed but the host got nothing back, 5 the domain is not home yet, 6 busy.\n"
 	"See vmcompact(8).\n";
 
 static const char *const method_names[] = {"auto", "trim", "commit"};

@@ -5,12 +5,12 @@
  *
  *   running, on the overlay      commit (active, shallow), wait until ready, pivot
  *   off, on the overlay          qemu-img commit, then the disk of the old XML goes back into the XML
- *   gone (a transient domain)    qemu-img commit
  *   on the base                  home, if all of the overlay is in the base: the overlay is removed
- *   anywhere else                somebody has edited the domain: nothing is touched
+ *   anywhere else, or gone       somebody has edited, moved or undefined the domain: nothing is touched
  *
- * Two commits are never made blindly. Once a pivot was asked for, the base may be newer than the overlay, and a domain that
- * is found off and on the overlay then is left to a person. And the overlay is removed only by its inode.
+ * Unsure means hands off. Once a pivot was asked for, the base may be newer than the overlay: a domain that is found off, or
+ * started anew, and on the overlay then, is left to a person. So is one that is off for another reason than that it was
+ * switched off (saved, migrated away), or gone. And the overlay is removed only if it is the very file that we made.
  *
  * Killed at any point, the domain runs on (or boots from) the overlay over its base, which is a complete chain.
  */
@@ -32,13 +32,16 @@
 
 #define LOOK_MS 50          /* between two looks at a block job; events come earlier */
 #define QUIET_MAX_MS 300000 /* a job that makes no progress for so long is left alone */
+#define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
 #define TRIES_MAX 5
 #define ROUNDS_MAX 100
 #define OFFLINE_COMMIT_MS 3600000
+#define CREATE_MS 60000
 
 struct state {
 	enum { ON_BASE, ON_OVERLAY, ELSEWHERE, GONE } where;
 	bool active;
+	int id;          /* of this run of the domain */
 	bool job;        /* a commit into our base */
 	bool ready;
 	bool other_job;
@@ -46,10 +49,20 @@ struct state {
 
 /* --- looking --------------------------------------------------------------------------------------------------------- */
 
+/* On the overlay means: directly over the base. The XML of a domain that is off may not name the base. */
+static bool is_ours (const struct vmc_overlay *overlay, const struct vmc_disk *disk, bool active)
+{
+	if (strcmp (disk->path, overlay->path) != 0)
+		return false;
+	if (disk->backing_count == 0)
+		return !active;
+	return strcmp (disk->backing[0], overlay->base) == 0;
+}
+
 static int look_at_disk (const struct vmc_overlay *overlay, const struct vmc_disk *disk, struct state *state)
 {
 	state->where = disk == NULL                                ? ELSEWHERE
-		       : strcmp (disk->path, overlay->path) == 0 ? ON_OVERLAY
+		       : is_ours (overlay, disk, state->active) ? ON_OVERLAY
 		       : strcmp (disk->path, overlay->base) == 0 ? ON_BASE
 								 : ELSEWHERE;
 	if (disk == NULL || !disk->mirror)
@@ -58,6 +71,17 @@ static int look_at_disk (const struct vmc_overlay *overlay, const struct vmc_dis
 	state->other_job = !state->job;
 	state->ready = disk->mirror_ready;
 	return 0;
+}
+
+/* The handle remembers the id of the run that it was looked up in: ask anew. */
+static unsigned look_up_id (const struct vmc_overlay *overlay)
+{
+	virDomainPtr now = virDomainLookupByUUIDString (overlay->domain->connection, overlay->domain->uuid);
+	unsigned id = now ? virDomainGetID (now) : 0;
+
+	if (now != NULL)
+		(void) virDomainFree (now);
+	return id;
 }
 
 static int look (const struct vmc_overlay *overlay, struct state *state, struct vmc_error *err)
@@ -72,6 +96,7 @@ static int look (const struct vmc_overlay *overlay, struct state *state, struct 
 	if (active < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
 	state->active = active == 1;
+	state->id = (int) look_up_id (overlay);
 	xml = vmc_domain_xml (overlay->domain->handle, !state->active, err);
 	if (xml == NULL)
 		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN ? 0 : -1;
@@ -80,18 +105,13 @@ static int look (const struct vmc_overlay *overlay, struct state *state, struct 
 	return result < 0 ? -1 : look_at_disk (overlay, vmc_disks_find (&disks, overlay->target), state);
 }
 
-/* Note which file the overlay is, and how large it became. */
+/* Note how large the overlay became. */
 static void measure (struct vmc_overlay *overlay)
 {
 	struct stat status;
 
-	if (stat (overlay->path, &status) < 0)
-		return;
-	if (overlay->inode == 0) {
-		overlay->device = status.st_dev;
-		overlay->inode = status.st_ino;
-	}
-	if ((uint64_t) status.st_blocks * 512 > overlay->peak_bytes)
+	if (stat (overlay->path, &status) == 0 &&
+	    (uint64_t) status.st_blocks * 512 > overlay->peak_bytes)
 		overlay->peak_bytes = (uint64_t) status.st_blocks * 512;
 }
 
@@ -111,19 +131,14 @@ int vmc_overlay_check (struct vmc_overlay *overlay, struct vmc_error *err)
 
 /* --- making ---------------------------------------------------------------------------------------------------------- */
 
-int vmc_overlay_prepare (const struct vmc_domain *domain, const struct vmc_disk *disk, const char *path,
-			 struct vmc_overlay *overlay, struct vmc_error *err)
+static int remember_xml (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	char *live;
 
-	*overlay = (struct vmc_overlay) {.domain = domain};
-	memcpy (overlay->target, disk->target, sizeof overlay->target);
-	memcpy (overlay->base, disk->path, sizeof overlay->base);
-	(void) snprintf (overlay->path, sizeof overlay->path, "%s", path);
-	overlay->inactive_before = vmc_domain_xml (domain->handle, true, err);
-	live = vmc_domain_xml (domain->handle, false, err);
+	overlay->inactive_before = vmc_domain_xml (overlay->domain->handle, true, err);
+	live = vmc_domain_xml (overlay->domain->handle, false, err);
 	if (live != NULL)
-		overlay->live_disk_before = vmc_domain_xml_disk_text (live, disk->target);
+		overlay->live_disk_before = vmc_domain_xml_disk_text (live, overlay->target);
 	free (live);
 	if (overlay->inactive_before == NULL || live == NULL)
 		return -1;
@@ -132,10 +147,55 @@ int vmc_overlay_prepare (const struct vmc_domain *domain, const struct vmc_disk 
 	return 0;
 }
 
+/* An empty file that nobody else has made, owned as the base is: libvirt gives it to QEMU, or lets it as it is. */
+static int make_file (struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	int fd = open (overlay->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat base, own;
+
+	if (fd < 0)
+		return vmc_fail (err, VMC_REFUSED, errno, "cannot make the overlay '%s'", overlay->path);
+	if (fstat (fd, &own) == 0) {
+		overlay->made = true;
+		overlay->device = own.st_dev;
+		overlay->inode = own.st_ino;
+	}
+	if (!overlay->made || stat (overlay->base, &base) < 0 || fchown (fd, base.st_uid, base.st_gid) < 0) {
+		(void) vmc_fail (err, VMC_FAILED, errno, "cannot make the overlay '%s'", overlay->path);
+		(void) close (fd);
+		return -1;
+	}
+	return close (fd) < 0 ? vmc_fail (err, VMC_FAILED, errno, "cannot make the overlay '%s'", overlay->path) : 0;
+}
+
+/* -u: the base, which the domain has open, is not opened. */
+static int format_overlay (const struct vmc_overlay *overlay, const char *base_format, uint64_t virtual_bytes,
+			   struct vmc_error *err)
+{
+	char size[32];
+	const char *const argv[] = {"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", base_format, "-b", overlay->base,
+				    overlay->path, size, NULL};
+
+	(void) snprintf (size, sizeof size, "%llu", (unsigned long long) ((virtual_bytes + 511) / 512 * 512));
+	return vmc_process_run (argv, vmc_now_ms () + CREATE_MS, err);
+}
+
+int vmc_overlay_prepare (const struct vmc_domain *domain, const struct vmc_disk *disk, const char *path,
+			 uint64_t virtual_bytes, struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	*overlay = (struct vmc_overlay) {.domain = domain};
+	memcpy (overlay->target, disk->target, sizeof overlay->target);
+	memcpy (overlay->base, disk->path, sizeof overlay->base);
+	(void) snprintf (overlay->path, sizeof overlay->path, "%s", path);
+	if (remember_xml (overlay, err) < 0 || make_file (overlay, err) < 0)
+		return -1;
+	return format_overlay (overlay, disk->format, virtual_bytes, err);
+}
+
 int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *disks, struct vmc_error *err)
 {
 	const unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA |
-			       VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC;
+			       VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT;
 	char *xml = vmc_domain_xml_snapshot (disks, overlay->target, overlay->path);
 	virDomainSnapshotPtr snapshot;
 
@@ -166,7 +226,7 @@ static int start_commit (struct vmc_overlay *overlay, struct vmc_error *err)
 /* Wait while the job is at work and not ready. 0: something is different now, look again. */
 static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	uint64_t quiet_since_ms = vmc_now_ms (), last = UINT64_MAX;
+	uint64_t since_ms = vmc_now_ms (), quiet_since_ms = since_ms, last = UINT64_MAX;
 
 	for (;;) {
 		virDomainBlockJobInfo info = {0};
@@ -185,6 +245,9 @@ static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 		}
 		if (vmc_now_ms () - quiet_since_ms > QUIET_MAX_MS)
 			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT, "the commit of '%s' makes no progress", overlay->path);
+		if (vmc_now_ms () - since_ms > READY_MAX_MS)
+			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT,
+					 "the guest writes faster than the commit of '%s' copies; it goes on without us", overlay->path);
 		vmc_events_pause (LOOK_MS);
 	}
 }
@@ -192,15 +255,25 @@ static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 static int pivot (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	overlay->pivot_asked = true;
+	overlay->domain_id = (int) look_up_id (overlay);
 	if (virDomainBlockJobAbort (overlay->domain->handle, overlay->target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot pivot to the base");
 	overlay->committed = true;
 	return 0;
 }
 
+static int fail_unsure (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "the domain went off during the pivot; it cannot be told whether '%s' or its overlay '%s' is newer", overlay->base,
+			 overlay->path);
+}
+
 static int step_running (struct vmc_overlay *overlay, const struct state *state, struct vmc_error *err)
 {
 	overlay->used = true;
+	if (overlay->pivot_asked && state->id != overlay->domain_id)
+		return fail_unsure (overlay, err);
 	overlay->committed = overlay->pivot_asked = false; /* the guest writes to the overlay */
 	if (state->other_job)
 		return vmc_fail (err, VMC_FAILED, 0, "somebody else's block job is at work on the disk");
@@ -256,16 +329,29 @@ static int restore_xml (struct vmc_overlay *overlay, struct vmc_error *err)
 	return 0;
 }
 
-static int step_off (struct vmc_overlay *overlay, const struct state *state, struct vmc_error *err)
+/* Was it switched off, so that nobody will go on with its memory over the overlay? */
+static int check_off (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	int state, reason, saved = virDomainHasManagedSaveImage (overlay->domain->handle, 0);
+
+	if (saved < 0 || virDomainGetState (overlay->domain->handle, &state, &reason, 0) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask why the domain is off");
+	if (state == VIR_DOMAIN_SHUTOFF && saved == 0 &&
+	    (reason == VIR_DOMAIN_SHUTOFF_SHUTDOWN || reason == VIR_DOMAIN_SHUTOFF_DESTROYED || reason == VIR_DOMAIN_SHUTOFF_CRASHED))
+		return 0;
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "the domain was saved or moved while it ran on the overlay '%s', which it needs now; run vmcompact again when it runs",
+			 overlay->path);
+}
+
+static int step_off (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	overlay->used = true;
 	if (overlay->pivot_asked && !overlay->committed)
-		return vmc_fail (err, VMC_INTERRUPTED, 0,
-				 "the domain went off during the pivot; it cannot be told whether '%s' or its overlay '%s' is newer",
-				 overlay->base, overlay->path);
-	if (commit_offline (overlay, err) < 0)
+		return fail_unsure (overlay, err);
+	if (check_off (overlay, err) < 0 || commit_offline (overlay, err) < 0)
 		return -1;
-	return state->where == GONE ? 0 : restore_xml (overlay, err);
+	return restore_xml (overlay, err);
 }
 
 /* --- home ---------------------------------------------------------------------------------------------------------------- */
@@ -274,9 +360,9 @@ static int remove_overlay (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	struct stat status;
 
-	if (!overlay->attempted || stat (overlay->path, &status) < 0)
+	if (!overlay->made || stat (overlay->path, &status) < 0)
 		return 0;
-	if (overlay->inode != 0 && (status.st_dev != overlay->device || status.st_ino != overlay->inode))
+	if (status.st_dev != overlay->device || status.st_ino != overlay->inode)
 		return vmc_fail (err, VMC_FAILED, 0, "'%s' is not the overlay that was made; it is left alone", overlay->path);
 	if (unlink (overlay->path) < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot remove the overlay '%s'", overlay->path);
@@ -291,21 +377,37 @@ static int arrive (struct vmc_overlay *overlay, struct vmc_error *err)
 	return remove_overlay (overlay, err);
 }
 
+/* QEMU pauses a guest whose write found no space. The overlay is in the base now: the guest can go on. */
+static int resume (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	int state, reason;
+
+	if (virDomainGetState (overlay->domain->handle, &state, &reason, 0) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
+	if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_IOERROR)
+		return 0;
+	if (virDomainResume (overlay->domain->handle) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "the guest was paused by a write error and cannot be resumed");
+	return 0;
+}
+
 /* One step. 1: home. */
 static int step_home (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	struct state state;
 
+	if (!overlay->attempted) /* the domain never heard of it */
+		return arrive (overlay, err) < 0 ? -1 : 1;
 	if (look (overlay, &state, err) < 0)
 		return -1;
+	if (state.where == GONE)
+		return vmc_fail (err, VMC_INTERRUPTED, 0, "the domain is no longer known here; its overlay is '%s'", overlay->path);
 	if (state.where == ELSEWHERE)
 		return vmc_fail (err, VMC_INTERRUPTED, 0, "somebody has changed the disk in the domain's XML; its overlay is '%s'",
 				 overlay->path);
-	if (state.where == ON_OVERLAY && state.active)
-		return step_running (overlay, &state, err);
-	if (state.where == ON_OVERLAY || (state.where == GONE && overlay->used && !overlay->committed))
-		return step_off (overlay, &state, err);
-	return arrive (overlay, err) < 0 ? -1 : 1;
+	if (state.where == ON_OVERLAY)
+		return state.active ? step_running (overlay, &state, err) : step_off (overlay, err);
+	return arrive (overlay, err) < 0 || (state.active && resume (overlay, err) < 0) ? -1 : 1;
 }
 
 int vmc_overlay_home (struct vmc_overlay *overlay, struct vmc_error *err)

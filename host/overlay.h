@@ -18,20 +18,24 @@ struct vmc_overlay {
 	char base[VMC_PATH_SIZE];
 	char *inactive_before; /* the domain's XML before the run, and the disk in its live XML */
 	char *live_disk_before;
-	bool attempted;       /* libvirt was asked for it: it may exist and be in use */
+	bool made;            /* the file exists: we made it, and this is it: */
+	dev_t device;
+	ino_t inode;
+	bool attempted;       /* libvirt was asked to use it: it may be in use */
 	bool used;            /* the domain was seen on it */
 	bool committed;       /* all of it is in the base, and nobody has written to it since */
 	bool pivot_asked;     /* the base may be newer than the overlay */
-	dev_t device;         /* which file it is, once seen */
-	ino_t inode;
+	int domain_id;        /* which run of the domain that was */
 	uint64_t peak_bytes;  /* the most that it took on the host */
 };
 
-/* Note what there is before: nothing is changed. PATH is where the overlay will lie. */
+/* Note what there is before, and make the empty overlay PATH for a disk of VIRTUAL_BYTES, with the owner of the base. The
+ * domain does not know of it yet. VMC_REFUSED when something is there already. */
 int vmc_overlay_prepare (const struct vmc_domain *domain, const struct vmc_disk *disk, const char *path,
-			 struct vmc_overlay *overlay, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+			 uint64_t virtual_bytes, struct vmc_overlay *overlay, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
-/* Redirect the disk to a new overlay; the other disks in DISKS stay as they are. 0: the domain writes to it now. */
+/* Redirect the disk to the overlay; the other disks in DISKS stay as they are. 0: the domain writes to it now. */
 int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *disks, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 

@@ -40,6 +40,17 @@ static bool ends_with (const char *text, const char *end)
 	return length >= end_length && strcmp (text + length - end_length, end) == 0;
 }
 
+/* What a killed run left comes before anything else. */
+static int check_stale (const struct vmc_disk *disk, struct vmc_error *err)
+{
+	if (!ends_with (disk->path, VMC_OVERLAY_SUFFIX))
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "it runs on the overlay of an earlier run that was killed; bring it home with: virsh blockcommit DOMAIN %s "
+			 "--active --shallow --pivot --wait",
+			 disk->target);
+}
+
 static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
 	const struct vmc_disk *disk = facts->disk;
@@ -64,11 +75,6 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 		return vmc_fail (err, VMC_REFUSED, 0, "it is on the bus '%s'; only virtio and scsi are handled", disk->bus);
 	if (strcmp (disk->format, "qcow2") != 0 && strcmp (disk->format, "raw") != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "its format is '%s'; only qcow2 and raw are handled", disk->format);
-	if (ends_with (disk->path, VMC_OVERLAY_SUFFIX))
-		return vmc_fail (err, VMC_REFUSED, 0,
-				 "it runs on the overlay of an earlier run that was killed; bring it home with: virsh blockcommit DOMAIN %s "
-				 "--active --shallow --pivot --wait",
-				 disk->target);
 	if (!facts->image_known)
 		return refuse (err, facts->why_no_image);
 	if (facts->used_by[0] != 0)
@@ -95,8 +101,12 @@ static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *e
 {
 	if (facts->domain->checkpoints)
 		return refuse (err, "the domain has checkpoints, whose bitmaps a commit would change; delete them first");
+	if (!facts->domain->persistent)
+		return refuse (err, "the domain is transient: if it ended in the middle, nothing would know its disk any more");
+	if (facts->domain->qemu_version == 0)
+		return refuse (err, "the version of the QEMU that runs the guest cannot be told (it was updated since?); restart the guest");
 	if (vmc_plan_qemu_loses_writes (facts->domain->qemu_version))
-		return refuse (err, "this QEMU loses guest writes while a commit starts; update to 10.0.10, 10.2.2 or newer");
+		return refuse (err, "this QEMU loses guest writes while a commit starts; update it to 10.0.10, 10.2.2 or newer and restart the guest");
 	if (facts->why_no_punch[0] != 0)
 		return refuse (err, facts->why_no_punch);
 	if (facts->in_the_way)
@@ -136,7 +146,7 @@ static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,
 		   struct vmc_error *err)
 {
-	if (check_domain (facts->domain, err) < 0 || check_disk (facts, err) < 0)
+	if (check_stale (facts->disk, err) < 0 || check_domain (facts->domain, err) < 0 || check_disk (facts, err) < 0)
 		return -1;
 	if (wanted == VMC_METHOD_AUTO)
 		return plan_auto (facts, plan, err);

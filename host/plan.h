@@ -11,8 +11,8 @@ struct vmc_plan {
 	char reason[VMC_TEXT_SIZE];
 };
 
-/* Plan for one disk. VMC_REFUSED (or VMC_NO_AGENT) with the reason, or VMC_UNSUPPORTED for what is no disk to compact
- * at all (a CD-ROM), which is passed over when nobody asked for it by name. */
+/* Plan for one disk. VMC_REFUSED (or VMC_NO_AGENT) with the reason, or VMC_UNSUPPORTED for what is no disk at all, as a
+ * CD-ROM. */
 int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,
 		   struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 

@@ -6,6 +6,8 @@
 #define MAGIC 0x514649FBu
 #define HEADER_V2_BYTES 72
 #define HEADER_V3_BYTES 104
+#define EXTENSION_END 0
+#define EXTENSION_BACKING_FORMAT 0xE2792ACAu
 #define CLUSTER_BITS_MIN 9
 #define CLUSTER_BITS_MAX 21
 
@@ -57,6 +59,33 @@ static int read_backing (const unsigned char *header, size_t length, struct vmc_
 	return 0;
 }
 
+/* The header extensions: type, length, data, padded to 8 bytes. */
+static int read_extensions (const unsigned char *header, size_t length, uint32_t version, struct vmc_qcow2 *facts,
+			    struct vmc_error *err)
+{
+	uint64_t at = version == 2 ? HEADER_V2_BYTES : be32 (header + 100);
+
+	facts->backing_format[0] = 0;
+	for (;;) {
+		uint32_t type, size;
+
+		if (at > length - 8)
+			return vmc_fail (err, VMC_REFUSED, 0, "the header of the image has no end");
+		type = be32 (header + at);
+		size = be32 (header + at + 4);
+		at += 8;
+		if (type == EXTENSION_END)
+			return 0;
+		if (size > length - at)
+			return vmc_fail (err, VMC_REFUSED, 0, "an extension of the image's header has no end");
+		if (type == EXTENSION_BACKING_FORMAT && size < sizeof facts->backing_format) {
+			memcpy (facts->backing_format, header + at, size);
+			facts->backing_format[size] = 0;
+		}
+		at += (size + 7) & ~UINT64_C (7);
+	}
+}
+
 int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
 {
 	uint32_t version, cluster_bits;
@@ -79,7 +108,9 @@ int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow
 	facts->cluster_bytes = UINT64_C (1) << cluster_bits;
 	if (facts->virtual_bytes > INT64_MAX)
 		return vmc_fail (err, VMC_REFUSED, 0, "the image says that it is larger than 2^63 bytes");
-	return read_backing (header, length, facts, err);
+	if (read_backing (header, length, facts, err) < 0)
+		return -1;
+	return read_extensions (header, length, version, facts, err);
 }
 
 bool vmc_qcow2_backing (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)

@@ -17,10 +17,11 @@ struct vmc_qcow2 {
 	uint64_t virtual_bytes;
 	uint64_t cluster_bytes;
 	char backing[1024]; /* the name in the header, or empty; QEMU's own limit is 1,023 bytes */
+	char backing_format[16]; /* as the header says, or empty: QEMU would guess then */
 };
 
 /* Check HEADER, the first LENGTH bytes of a file. VMC_REFUSED, with the reason: not qcow2, an unknown version or feature,
- * a corrupt or dirty mark, an external data file, encryption, internal snapshots. Source: docs/interop/qcow2.txt in
+ * a corrupt mark, an external data file, encryption, internal snapshots. Source: docs/interop/qcow2.txt in
  * QEMU. */
 int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -1,10 +1,11 @@
 /* run.c - see run.h
  *
  * The order of a run: lock, facts, plan, method, measure; one disk is finished before the next is begun. Nothing is changed
- * before the plan of a disk says so. Facts about a disk are gathered anew for each, right before its turn.
+ * before the plan of a disk says so. All facts are gathered anew for each step that is planned: hours may lie between.
  */
 #include "run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ void vmc_run_drop_agent (struct vmc_run *run)
 {
 	vmc_agent_close (run->agent);
 	run->agent = NULL;
+	(void) snprintf (run->why_no_agent, sizeof run->why_no_agent, "the connection to the agent was lost");
 }
 
 /* --- facts ----------------------------------------------------------------------------------------------------------- */
@@ -92,7 +94,7 @@ static int look_at_guest (struct vmc_run *run, struct vmc_disk_facts *facts, str
 }
 
 /* Greet the agent; a domain without one is refused by the plan. */
-static void find_agent (struct vmc_run *run, struct vmc_domain_facts *facts)
+static void find_agent (struct vmc_run *run)
 {
 	struct vmc_transport *transport = NULL;
 	struct vmc_error why = {0};
@@ -107,37 +109,10 @@ static void find_agent (struct vmc_run *run, struct vmc_domain_facts *facts)
 		transport = vmc_stream_open (run->domain.handle, &why);
 	if (transport != NULL)
 		run->agent = vmc_agent_open (transport, HELLO_MS, &why);
-	facts->agent = run->agent != NULL;
-	memcpy (facts->why_no_agent, why.text, sizeof facts->why_no_agent);
+	memcpy (run->why_no_agent, why.text, sizeof run->why_no_agent);
 }
 
 /* --- one disk ---------------------------------------------------------------------------------------------------------- */
-
-static bool trim_left_something (const struct vmc_disk_facts *facts, const struct vmc_disk_report *report)
-{
-	uint64_t after;
-	struct vmc_error ignored;
-
-	return vmc_image_allocated (facts->disk->path, &after, &ignored) == 0 &&
-	       vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, after) > 0;
-}
-
-static int run_method (struct vmc_run *run, const struct vmc_disk_facts *facts, const struct vmc_plan *plan,
-		       struct vmc_disk_report *report, struct vmc_error *err)
-{
-	int result;
-
-	if (plan->method == VMC_METHOD_COMMIT)
-		return vmc_commit_run (run, facts, report, err);
-	result = vmc_trim_run (run, facts, report, err);
-	if (!plan->then_commit || run->agent == NULL || vmc_interrupted () || !trim_left_something (facts, report))
-		return result;
-	report->method = vmc_method_choice_name (VMC_METHOD_COMMIT);
-	(void) snprintf (report->reason, sizeof report->reason, "a trim left free space behind on the host");
-	vmc_extents_clear (&report->used);
-	vmc_extents_clear (&report->freed);
-	return vmc_commit_run (run, facts, report, err);
-}
 
 static void measure (const struct vmc_disk_facts *facts, struct vmc_disk_report *report)
 {
@@ -150,13 +125,22 @@ static void measure (const struct vmc_disk_facts *facts, struct vmc_disk_report 
 	report->reclaimed_bytes = report->allocated_before_bytes > after ? report->allocated_before_bytes - after : 0;
 }
 
-static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, struct vmc_disk_report *report, struct vmc_error *err)
+/* Did the trim of an automatic plan leave so much that a commit is due? */
+static bool trim_left_something (const struct vmc_run *run, const struct vmc_plan *plan, const struct vmc_disk_facts *facts,
+				 const struct vmc_disk_report *report)
 {
-	uint64_t began_ms = vmc_now_ms ();
+	return plan->then_commit && run->agent != NULL && !vmc_interrupted () && report->allocated_after_bytes != VMC_UNKNOWN &&
+	       vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_after_bytes) > 0;
+}
+
+/* 1: done, but more is to be had by a commit. */
+static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vmc_method_choice wanted,
+		struct vmc_disk_report *report, struct vmc_error *err)
+{
 	struct vmc_plan plan;
 	int result;
 
-	if (vmc_plan_disk (facts, run->options->method, &plan, err) < 0)
+	if (vmc_plan_disk (facts, wanted, &plan, err) < 0)
 		return -1;
 	report->method = vmc_method_choice_name (plan.method);
 	memcpy (report->reason, plan.reason, sizeof report->reason);
@@ -165,31 +149,77 @@ static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, struct 
 		report->reclaimable_bytes = vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
 		return 0;
 	}
-	result = run_method (run, facts, &plan, report, err);
+	result = plan.method == VMC_METHOD_TRIM ? vmc_trim_run (run, facts, report, err) : vmc_commit_run (run, facts, report, err);
 	measure (facts, report);
-	report->duration_ms = vmc_now_ms () - began_ms;
-	return result;
+	return trim_left_something (run, &plan, facts, report) ? 1 : result;
 }
 
-static int run_disk (struct vmc_run *run, const struct vmc_domain_facts *domain, const struct vmc_disk *disk,
-		     struct vmc_disk_report *report, struct vmc_error *err)
+/* What is no file with a running guest is refused by the plan before it looks at the rest. */
+static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, enum vmc_method_choice wanted,
+			 struct vmc_disk_report *report, struct vmc_error *err)
 {
+	struct vmc_domain_facts domain = {.agent = run->agent != NULL};
 	struct vmc_filesystems_result filesystems = {0};
-	struct vmc_disk_facts facts = {.domain = domain, .disk = disk};
-	int result = 0;
+	struct vmc_disk_facts facts = {.domain = &domain, .disk = disk};
+	int result;
 
-	/* What is no file with a running guest is refused by the plan before it looks at the rest. */
-	if (domain->active && domain->local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0) {
+	memcpy (domain.why_no_agent, run->why_no_agent, sizeof domain.why_no_agent);
+	result = vmc_domain_facts (&run->domain, &domain, err);
+	if (result == 0 && domain.active && domain.local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0) {
 		result = look_at_image (run, &facts, err);
-		if (facts.image_known)
+		if (facts.image_known && report->allocated_before_bytes == VMC_UNKNOWN)
 			report->allocated_before_bytes = facts.image.allocated_bytes;
 		if (result == 0)
 			result = look_at_guest (run, &facts, &filesystems, report, err);
 	}
 	if (result == 0)
-		result = act (run, &facts, report, err);
+		result = act (run, &facts, wanted, report, err);
 	vmc_fields_clear (vmc_method (VMC_FILESYSTEMS)->result, &filesystems);
 	return result;
+}
+
+/* Read the XML anew: somebody may have changed the domain since. */
+static int read_disks (struct vmc_run *run, struct vmc_error *err)
+{
+	char *xml = vmc_domain_xml (run->domain.handle, false, err);
+	int result;
+
+	if (xml == NULL)
+		return -1;
+	vmc_disks_clear (&run->disks);
+	result = vmc_domain_xml_parse (xml, &run->disks, err);
+	free (xml);
+	return result;
+}
+
+static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_choice wanted, struct vmc_disk_report *report,
+		     struct vmc_error *err)
+{
+	const struct vmc_disk *disk;
+
+	if (read_disks (run, err) < 0)
+		return -1;
+	disk = vmc_disks_find (&run->disks, target);
+	if (disk == NULL || strcmp (disk->path, report->path) != 0)
+		return vmc_fail (err, VMC_FAILED, 0, "somebody else has changed the disk of the domain");
+	return look_and_act (run, disk, wanted, report, err);
+}
+
+static void run_and_report (struct vmc_run *run, const char *target, struct vmc_disk_report *report)
+{
+	uint64_t began_ms = vmc_now_ms ();
+	int result = run_disk (run, target, run->options->method, report, &report->error);
+
+	if (result == 1) {
+		vmc_extents_clear (&report->used);
+		vmc_extents_clear (&report->freed);
+		result = run_disk (run, target, VMC_METHOD_COMMIT, report, &report->error);
+		(void) snprintf (report->reason, sizeof report->reason, "a trim left free space behind on the host");
+	}
+	report->failed = result < 0;
+	if (!run->options->dry_run)
+		report->duration_ms = vmc_now_ms () - began_ms;
+	vmc_progress_end ();
 }
 
 /* --- the domain ----------------------------------------------------------------------------------------------------------- */
@@ -210,49 +240,40 @@ static int check_choice (const struct vmc_run *run, struct vmc_error *err)
 	return 0;
 }
 
-static int run_disks (struct vmc_run *run, const struct vmc_domain_facts *facts, struct vmc_report *report,
-		      struct vmc_error *err)
+static int add_disks (const struct vmc_run *run, struct vmc_report *report, struct vmc_error *err)
 {
 	for (size_t i = 0; i < run->disks.count; i++) {
 		const struct vmc_disk *disk = &run->disks.items[i];
-		struct vmc_disk_report *one;
 
 		if (!chosen (run->options, disk->target) ||
 		    (run->options->disk_count == 0 && strcmp (disk->device, "disk") != 0))
 			continue;
-		if (vmc_run_check (run, err) < 0)
-			return -1;
-		one = vmc_report_add (report, disk);
-		if (one == NULL)
-			return vmc_fail (err, VMC_FAILED, 0, "no memory for the report");
-		one->failed = run_disk (run, facts, disk, one, &one->error) < 0;
-		vmc_progress_end ();
+		if (vmc_report_add (report, disk) == NULL)
+			return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the report");
 	}
 	return 0;
 }
 
 static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vmc_error *err)
 {
-	struct vmc_domain_facts facts = {0};
-	char *xml;
-	int result;
+	int active = virDomainIsActive (run->domain.handle);
 
-	if (vmc_domain_facts (&run->domain, &facts, err) < 0)
+	if (active < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
+	if (read_disks (run, err) < 0 || check_choice (run, err) < 0)
 		return -1;
-	xml = vmc_domain_xml (run->domain.handle, false, err);
-	if (xml == NULL)
-		return -1;
-	result = vmc_domain_xml_parse (xml, &run->disks, err);
-	free (xml);
-	if (result < 0 || check_choice (run, err) < 0)
-		return -1;
-	if (!facts.active)
+	if (active == 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the domain is not running");
-	if (facts.local)
-		find_agent (run, &facts);
-	result = run_disks (run, &facts, report, err);
-	vmc_run_drop_agent (run);
-	return result;
+	if (add_disks (run, report, err) < 0)
+		return -1;
+	if (vmc_connection_local (run->domain.connection))
+		find_agent (run);
+	for (size_t i = 0; i < report->count; i++) {
+		if (vmc_run_check (run, err) < 0)
+			return -1;
+		run_and_report (run, report->disks[i].target, &report->disks[i]);
+	}
+	return 0;
 }
 
 static int run_domain (struct vmc_run *run, virConnectPtr connection, const char *name, struct vmc_report *report,
@@ -281,7 +302,7 @@ void vmc_run_domain (virConnectPtr connection, const char *name, const struct vm
 	if (options->timeout_ms > 0)
 		run.deadline_ms = vmc_now_ms () + options->timeout_ms;
 	report->failed = run_domain (&run, connection, name, report, &report->error) < 0;
-	vmc_progress_end ();
+	vmc_run_drop_agent (&run);
 	vmc_disks_clear (&run.disks);
 	vmc_domain_clear (&run.domain);
 }

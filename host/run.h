@@ -11,8 +11,9 @@
 struct vmc_run {
 	const struct vmc_options *options;
 	struct vmc_domain domain;
-	struct vmc_disks disks; /* of the live XML at the start */
-	struct vmc_agent *agent; /* NULL: there is none, or it is lost */
+	struct vmc_disks disks;  /* of the live XML, read anew for each disk */
+	struct vmc_agent *agent; /* NULL: there is none, or it is lost: */
+	char why_no_agent[VMC_TEXT_SIZE];
 	uint64_t deadline_ms;    /* vmc_now_ms; UINT64_MAX: none */
 };
 

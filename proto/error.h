@@ -32,8 +32,7 @@ struct vmc_error {
 	char text[VMC_TEXT_SIZE];
 };
 
-/* Fill ERR and return -1. ERRNUM is an errno or 0; its description is not appended to the text: vmc_error_line
- * does that. A text that is too long is cut. */
+/* Fill ERR and return -1. ERRNUM is an errno or 0; its name is not part of the text. A text that is too long is cut. */
 int vmc_fail (struct vmc_error *err, enum vmc_code code, int errnum, const char *format, ...)
 	__attribute__ ((format (printf, 4, 5), nonnull (1, 4)));
 

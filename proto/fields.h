@@ -1,7 +1,7 @@
 /* fields.h - between C structures and JSON objects, driven by one table per structure
  *
  * The same table encodes on one side and decodes on the other. Decoding is strict: an unknown key, a missing key, a
- * wrong type, a negative or too large number, a text that does not fit or is not printable UTF-8 text, a list that is
+ * wrong type, a negative or too large number, a text that does not fit or is not printable ASCII, a list that is
  * too long, all are VMC_PROTOCOL errors that name the key.
  */
 #ifndef VMC_FIELDS_H
@@ -16,7 +16,7 @@
 #include "extent.h"
 
 enum vmc_field_type {
-	VMC_FIELD_NUMBER, /* uint64_t up to INT64_MAX */
+	VMC_FIELD_NUMBER, /* uint64_t below INT64_MAX */
 	VMC_FIELD_BOOL,   /* bool */
 	VMC_FIELD_TEXT,   /* char[max], always ended by a zero */
 	VMC_FIELD_LIST,   /* struct vmc_list of at most max elements */

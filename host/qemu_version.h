@@ -1,0 +1,17 @@
+/* qemu_version.h - the version of the QEMU that runs a guest
+ *
+ * Not of the one that is installed: a guest runs on under the old one for months after an update. */
+#ifndef VMC_QEMU_VERSION_H
+#define VMC_QEMU_VERSION_H
+
+#include <libvirt/libvirt.h>
+
+/* major * 1,000,000 + minor * 1,000 + release of the process of DOMAIN, which is running; 0: it cannot be told, as when its
+ * program file was replaced since it started. Where libvirt's pid file is not seen (a session's), the version that libvirt
+ * gives for the installed program. */
+unsigned long vmc_qemu_version (virDomainPtr domain) __attribute__ ((nonnull));
+
+/* The number in what "qemu-system-x86_64 --version" prints; 0: there is none. */
+unsigned long vmc_qemu_version_parse (const char *text) __attribute__ ((nonnull));
+
+#endif

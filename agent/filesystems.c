@@ -97,7 +97,8 @@ static bool describe_place (const struct vmc_mount *mount, struct vmc_filesystem
 		return false;
 	vmc_text_copy (filesystem->device, sizeof filesystem->device, last_name (dir));
 	if (exists_in (dir, "dm") || exists_in (dir, "md")) {
-		vmc_text_copy (filesystem->stack, sizeof filesystem->stack, exists_in (dir, "dm") ? "device-mapper" : "md");
+		vmc_text_copy (filesystem->stack, sizeof filesystem->stack,
+			       exists_in (dir, "dm") ? "device-mapper" : "md");
 		return false;
 	}
 	vmc_text_copy (filesystem->stack, sizeof filesystem->stack, "disk");
@@ -158,7 +159,8 @@ static void why_not (char *reason, const char *text)
 
 void vmc_filesystem_describe (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)
 {
-	bool ext = strcmp (mount->type, "ext4") == 0 || strcmp (mount->type, "ext3") == 0 || strcmp (mount->type, "ext2") == 0;
+	bool ext = strcmp (mount->type, "ext4") == 0 || strcmp (mount->type, "ext3") == 0 ||
+		   strcmp (mount->type, "ext2") == 0;
 
 	*filesystem = (struct vmc_filesystem) {0};
 	(void) snprintf (filesystem->filesystem, sizeof filesystem->filesystem, "%u:%u", mount->major, mount->minor);

@@ -34,7 +34,6 @@
 
 #define KEEPER_PATIENCE_MS 500
 
-
 static const char *note_path = "/run/vmcompact-agent.frozen";
 
 void vmc_freeze_set_note (const char *path)
@@ -42,7 +41,7 @@ void vmc_freeze_set_note (const char *path)
 	note_path = path;
 }
 
-/* --- preparing ----------------------------------------------------------------------------------------------- */
+/* --- preparing -------------------------------------------------------------------------------- */
 
 static int add_target (struct vmc_freeze *freeze, const struct vmc_mount *mount, const char *disk,
 		       struct vmc_error *err)
@@ -55,8 +54,10 @@ static int add_target (struct vmc_freeze *freeze, const struct vmc_mount *mount,
 		return vmc_fail (err, VMC_UNSUPPORTED, 0, "%s", facts.why_not_map);
 	if (disk[0] != 0 && strcmp (disk, facts.disk) != 0)
 		return vmc_fail (err, VMC_USAGE, EINVAL, "the filesystems to freeze lie on more than one disk");
-	*target = (struct vmc_freeze_target) {
-		.major = mount->major, .minor = mount->minor, .offset = facts.offset, .depth = mount->depth};
+	*target = (struct vmc_freeze_target) {.major = mount->major,
+					      .minor = mount->minor,
+					      .offset = facts.offset,
+					      .depth = mount->depth};
 	memcpy (target->name, facts.filesystem, sizeof target->name);
 	memcpy (target->mount_point, facts.mount_point, sizeof target->mount_point);
 	target->fd = vmc_mount_open (mount, err);
@@ -123,7 +124,8 @@ int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freez
 	if (params->deadline_ms == 0 || params->deadline_ms > VMC_FREEZE_MAX_MS)
 		return vmc_fail (err, VMC_USAGE, EINVAL, "the deadline is not between 1 and %d ms", VMC_FREEZE_MAX_MS);
 	freeze->targets = calloc (params->filesystems.count, sizeof *freeze->targets);
-	freeze->progress = mmap (NULL, sizeof *freeze->progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	freeze->progress =
+		mmap (NULL, sizeof *freeze->progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (freeze->targets == NULL || freeze->progress == MAP_FAILED) {
 		free (freeze->targets);
 		*freeze = (struct vmc_freeze) {0};
@@ -156,7 +158,7 @@ void vmc_freeze_clear (struct vmc_freeze *freeze)
 	*freeze = (struct vmc_freeze) {0};
 }
 
-/* --- the note ------------------------------------------------------------------------------------------------- */
+/* --- the note --------------------------------------------------------------------------------- */
 
 /* Names the filesystems that are frozen and the one that is about to be, and no others: a freeze that somebody else
  * made must not be thawed by it. */
@@ -214,7 +216,7 @@ int vmc_freeze_recover (struct vmc_error *err)
 	return 0;
 }
 
-/* --- the keeper ----------------------------------------------------------------------------------------------- */
+/* --- the keeper ------------------------------------------------------------------------------- */
 
 struct keeper {
 	int fd;
@@ -253,8 +255,12 @@ static int freeze_one (struct keeper *keeper, struct vmc_error *err)
 		return -1;
 	if (ioctl (target->fd, FIFREEZE, 0) < 0) {
 		keeper->progress->attempted = keeper->progress->frozen;
-		return vmc_fail (err, errno == EBUSY ? VMC_BUSY : errno == EOPNOTSUPP ? VMC_UNSUPPORTED : VMC_FAILED,
-				 errno, errno == EBUSY ? "'%s' is already frozen by somebody else" : "cannot freeze '%s'",
+		return vmc_fail (err,
+				 errno == EBUSY        ? VMC_BUSY
+				 : errno == EOPNOTSUPP ? VMC_UNSUPPORTED
+						       : VMC_FAILED,
+				 errno,
+				 errno == EBUSY ? "'%s' is already frozen by somebody else" : "cannot freeze '%s'",
 				 target->mount_point);
 	}
 	keeper->progress->frozen++;
@@ -265,7 +271,8 @@ static int freeze_all (struct keeper *keeper, struct vmc_error *err)
 {
 	for (size_t i = 0; i < keeper->freeze->count; i++)
 		if (syncfs (keeper->freeze->targets[i].fd) < 0)
-			return vmc_fail (err, VMC_FAILED, errno, "cannot sync '%s'", keeper->freeze->targets[i].mount_point);
+			return vmc_fail (err, VMC_FAILED, errno, "cannot sync '%s'",
+					 keeper->freeze->targets[i].mount_point);
 	keeper->progress->since_ms = vmc_now_ms ();
 	while (keeper->progress->frozen < keeper->freeze->count)
 		if (freeze_one (keeper, err) < 0)
@@ -296,7 +303,8 @@ static int map_all (struct keeper *keeper, struct vmc_error *err)
 	for (size_t i = 0; i < keeper->freeze->count; i++) {
 		const struct vmc_freeze_target *target = &keeper->freeze->targets[i];
 
-		if (vmc_fsmap_free (target->fd, target->major, target->minor, target->offset, &map, &keeper->report.flag, err) < 0)
+		if (vmc_fsmap_free (target->fd, target->major, target->minor, target->offset, &map,
+				    &keeper->report.flag, err) < 0)
 			return vmc_fail_in (err, "'%s'", target->mount_point);
 		if (check_deadline (keeper, err) < 0)
 			return -1;
@@ -304,8 +312,8 @@ static int map_all (struct keeper *keeper, struct vmc_error *err)
 	return send_map (keeper, &map, err);
 }
 
-/* Wait for a word from the agent, its death, or the deadline; all three mean "thaw", true only the first. The word is taken: a socket that is
- * closed over unread bytes resets the other end (unix(7)), which would lose the report that follows. */
+/* Wait for a word from the agent, its death, or the deadline; all three mean "thaw", true only the first. The word is
+ * taken: a socket that is closed over unread bytes resets the other end (unix(7)), which would lose the last report. */
 static bool wait_for_end (const struct keeper *keeper)
 {
 	char word;
@@ -341,7 +349,7 @@ void vmc_freeze_keeper (int fd, void *argument)
 	(void) vmc_worker_report (fd, &keeper.report);
 }
 
-/* --- the agent's side ------------------------------------------------------------------------------------------- */
+/* --- the agent's side ------------------------------------------------------------------------- */
 
 void vmc_freeze_ask_thaw (struct vmc_worker *worker)
 {
@@ -350,7 +358,9 @@ void vmc_freeze_ask_thaw (struct vmc_worker *worker)
 
 void vmc_freeze_thaw_all (struct vmc_freeze *freeze, bool keeper_dead)
 {
-	size_t count = freeze->progress == NULL ? 0 : keeper_dead ? freeze->progress->attempted : freeze->progress->frozen;
+	size_t count = freeze->progress == NULL ? 0
+		       : keeper_dead            ? freeze->progress->attempted
+						: freeze->progress->frozen;
 
 	for (size_t i = count; i > 0; i--)
 		(void) ioctl (freeze->targets[i - 1].fd, FITHAW, 0);

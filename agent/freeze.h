@@ -29,13 +29,13 @@ struct vmc_freeze {
 	struct vmc_freeze_target *targets;
 	size_t count;
 	struct vmc_freeze_progress *progress; /* shared with the keeper */
-	uint64_t deadline_ms;      /* length, as asked for */
-	bool active;               /* the keeper has not reported its end */
-	bool frozen;               /* the keeper has reported that all are frozen */
-	bool held;                 /* how it ended */
-	uint64_t frozen_ms;        /* how long, once it has ended */
+	uint64_t deadline_ms;                 /* length, as asked for */
+	bool active;                          /* the keeper has not reported its end */
+	bool frozen;                          /* the keeper has reported that all are frozen */
+	bool held;                            /* how it ended */
+	uint64_t frozen_ms;                   /* how long, once it has ended */
 	bool complete;
-	struct vmc_extents map;    /* of the disk */
+	struct vmc_extents map; /* of the disk */
 };
 
 /* Check and open the filesystems that PARAMS names: mappable, all on one disk, children before their parents.

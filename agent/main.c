@@ -8,18 +8,17 @@
 
 #define DEFAULT_PORT "/dev/virtio-ports/" VMC_CHANNEL_NAME
 
-static const char usage[] =
-	"Usage: vmcompact-agent [--port=PORT] [--note=PATH]\n"
-	"Serve vmcompact on the host: trim, freeze and map the filesystems of this guest.\n"
-	"\n"
-	"  --port=PORT  a virtio port (default " DEFAULT_PORT "),\n"
-	"               unix:PATH to listen on a socket, or fd:N for an open one\n"
-	"  --note=PATH  where to note what is frozen (default /run/vmcompact-agent.frozen)\n"
-	"  --help       print this text and exit\n"
-	"  --version    print the version and exit\n"
-	"\n"
-	"Exit status: 0 ended on request or with its port, 1 failed, 2 wrong usage.\n"
-	"See vmcompact-agent(8).\n";
+static const char usage[] = "Usage: vmcompact-agent [--port=PORT] [--note=PATH]\n"
+			    "Serve vmcompact on the host: trim, freeze and map the filesystems of this guest.\n"
+			    "\n"
+			    "  --port=PORT  a virtio port (default " DEFAULT_PORT "),\n"
+			    "               unix:PATH to listen on a socket, or fd:N for an open one\n"
+			    "  --note=PATH  where to note what is frozen (default /run/vmcompact-agent.frozen)\n"
+			    "  --help       print this text and exit\n"
+			    "  --version    print the version and exit\n"
+			    "\n"
+			    "Exit status: 0 ended on request or with its port, 1 failed, 2 wrong usage.\n"
+			    "See vmcompact-agent(8).\n";
 
 static int complain (const struct vmc_error *error)
 {
@@ -32,8 +31,10 @@ static int complain (const struct vmc_error *error)
 int main (int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"port", required_argument, NULL, 'p'}, {"note", required_argument, NULL, 'n'},
-		{"help", no_argument, NULL, 'h'},       {"version", no_argument, NULL, 'V'},
+		{"port", required_argument, NULL, 'p'},
+		{"note", required_argument, NULL, 'n'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
 	};
 	const char *port = DEFAULT_PORT;

@@ -57,7 +57,8 @@ static bool parse_line (char *text, struct line *line)
 	char *rest = strstr (text, " - "), *save = NULL, *options;
 	int used = 0;
 
-	if (rest == NULL || sscanf (text, "%d %d %u:%u %n", &line->id, &line->parent, &line->major, &line->minor, &used) != 4)
+	if (rest == NULL ||
+	    sscanf (text, "%d %d %u:%u %n", &line->id, &line->parent, &line->major, &line->minor, &used) != 4)
 		return false;
 	*rest = 0;
 	line->root = strtok_r (text + used, " ", &save);

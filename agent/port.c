@@ -70,8 +70,10 @@ int vmc_port_open (struct vmc_port *port, const char *name, struct vmc_error *er
 	port->kind = VMC_PORT_VIRTIO;
 	port->fd = open (name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (port->fd < 0)
-		return vmc_fail (err, VMC_FAILED, errno, errno == EBUSY ? "another program has the port '%s' open"
-								       : "cannot open the port '%s'", name);
+		return vmc_fail (err, VMC_FAILED, errno,
+				 errno == EBUSY ? "another program has the port '%s' open"
+						: "cannot open the port '%s'",
+				 name);
 	if (fstat (port->fd, &status) == 0 && S_ISCHR (status.st_mode))
 		return 0;
 	vmc_port_close (port);

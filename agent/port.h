@@ -15,10 +15,10 @@
 
 struct vmc_port {
 	enum vmc_port_kind { VMC_PORT_VIRTIO, VMC_PORT_LISTEN, VMC_PORT_SOCKET } kind;
-	int fd;        /* the stream, or -1 while nobody is connected (VMC_PORT_LISTEN) */
-	int listen_fd; /* or -1 */
+	int fd;         /* the stream, or -1 while nobody is connected (VMC_PORT_LISTEN) */
+	int listen_fd;  /* or -1 */
 	bool connected; /* the host is there */
-	char *output;  /* not yet taken by the kernel */
+	char *output;   /* not yet taken by the kernel */
 	size_t output_used, output_room;
 };
 

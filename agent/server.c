@@ -53,7 +53,7 @@ struct server {
 	bool done;
 };
 
-/* --- answers --------------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* Takes over LINE. Without memory the host gets no answer and its own deadline tells it. */
 static void send_line (struct server *server, char *line)
@@ -96,7 +96,7 @@ static void answer_thaw (struct server *server, uint64_t id)
 	answer (server, id, VMC_THAW, &result);
 }
 
-/* --- the worker -------------------------------------------------------------------------------------------------- */
+/* --- the worker ------------------------------------------------------------------------------- */
 
 static void watch_worker (struct server *server)
 {
@@ -148,7 +148,8 @@ static void take_ranges (struct server *server, const struct vmc_report *report)
 
 	/* A range that finds no memory counts as used. */
 	for (uint32_t i = 0; i < report->count && i < VMC_REPORT_RANGES; i++)
-		if (vmc_extents_add (&server->freeze.map, report->ranges[i].start, report->ranges[i].length, &ignored) < 0)
+		if (vmc_extents_add (&server->freeze.map, report->ranges[i].start, report->ranges[i].length, &ignored) <
+		    0)
 			server->freeze.complete = false;
 }
 
@@ -228,7 +229,7 @@ static void end_session (struct server *server)
 	server->session[0] = 0;
 }
 
-/* --- requests ----------------------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void read_boot_id (char *text)
 {
@@ -258,8 +259,9 @@ static int do_hello (struct server *server, uint64_t id, void *params, struct vm
 {
 	static struct vmc_name names[] = {{"filesystems"}, {"trim"}, {"freeze"}, {"map"}, {"thaw"}, {"cancel"}};
 	const struct vmc_hello_params *hello = params;
-	struct vmc_hello_result result = {
-		.protocol = VMC_PROTOCOL_VERSION, .agent_version = PACKAGE_VERSION, .capabilities = {names, 6}};
+	struct vmc_hello_result result = {.protocol = VMC_PROTOCOL_VERSION,
+					  .agent_version = PACKAGE_VERSION,
+					  .capabilities = {names, 6}};
 
 	if (hello->protocol_min > VMC_PROTOCOL_VERSION || hello->protocol_max < VMC_PROTOCOL_VERSION)
 		return vmc_fail (err, VMC_UNSUPPORTED, EPROTO, "this agent speaks version %d of the protocol",
@@ -324,7 +326,8 @@ static int do_trim (struct server *server, uint64_t id, void *params, struct vmc
 	vmc_filesystem_describe (mount, &facts);
 	if (facts.why_not_trim[0] != 0)
 		return vmc_fail (err, VMC_UNSUPPORTED, 0, "filesystem '%s': %s", trim->filesystem, facts.why_not_trim);
-	job = (struct vmc_trim_job) {.size_bytes = facts.disk_bytes > 0 ? facts.disk_bytes - facts.offset : facts.size_bytes,
+	job = (struct vmc_trim_job) {.size_bytes =
+					     facts.disk_bytes > 0 ? facts.disk_bytes - facts.offset : facts.size_bytes,
 				     .minimum_bytes = trim->minimum_bytes,
 				     .force = trim->force};
 	job.fd = vmc_mount_open (mount, err);
@@ -447,14 +450,10 @@ static const struct {
 	int (*run) (struct server *server, uint64_t id, void *params, struct vmc_error *err);
 	bool needs_session;
 } handlers[VMC_METHODS] = {
-	[VMC_HELLO] = {do_hello, false},
-	[VMC_FILESYSTEMS] = {do_filesystems, true},
-	[VMC_TRIM] = {do_trim, true},
-	[VMC_FREEZE] = {do_freeze, true},
-	[VMC_MAP] = {do_map, true},
-	[VMC_THAW] = {do_thaw, true},
-	[VMC_CANCEL] = {do_cancel, true},
-	[VMC_PING] = {do_ping, false},
+	[VMC_HELLO] = {do_hello, false},   [VMC_FILESYSTEMS] = {do_filesystems, true},
+	[VMC_TRIM] = {do_trim, true},      [VMC_FREEZE] = {do_freeze, true},
+	[VMC_MAP] = {do_map, true},        [VMC_THAW] = {do_thaw, true},
+	[VMC_CANCEL] = {do_cancel, true},  [VMC_PING] = {do_ping, false},
 	[VMC_STATUS] = {do_status, false},
 };
 
@@ -500,7 +499,8 @@ static void take_bytes (struct server *server, const char *bytes, size_t length)
 			take_line (server, line);
 			continue;
 		case VMC_FRAME_OVERLONG:
-			(void) vmc_fail (&error, VMC_PROTOCOL, E2BIG, "a line is longer than %d bytes", VMC_REQUEST_MAX_BYTES);
+			(void) vmc_fail (&error, VMC_PROTOCOL, E2BIG, "a line is longer than %d bytes",
+					 VMC_REQUEST_MAX_BYTES);
 			answer_error (server, false, 0, &error);
 			continue;
 		case VMC_FRAME_NOMEM:
@@ -512,7 +512,7 @@ static void take_bytes (struct server *server, const char *bytes, size_t length)
 	}
 }
 
-/* --- the loop ----------------------------------------------------------------------------------------------------- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 static void hear_port (struct server *server)
 {

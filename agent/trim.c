@@ -39,7 +39,8 @@ static void report_failure (int fd, int errnum)
 	struct vmc_report report = {.kind = VMC_REPORT_FAILED};
 
 	if (errnum == EOPNOTSUPP || errnum == ENOTTY)
-		(void) vmc_fail (&report.error, VMC_UNSUPPORTED, errnum, "the filesystem or its disk does not accept discards");
+		(void) vmc_fail (&report.error, VMC_UNSUPPORTED, errnum,
+				 "the filesystem or its disk does not accept discards");
 	else
 		(void) vmc_fail (&report.error, VMC_FAILED, errnum, "FITRIM failed");
 	(void) vmc_worker_report (fd, &report);
@@ -54,8 +55,9 @@ void vmc_trim_worker (int fd, void *argument)
 	(void) prctl (PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for the result any more */
 	for (uint64_t start = 0; start < job->size_bytes || start == 0; start += SLICE_BYTES) {
 		uint64_t left = job->size_bytes - start;
-		struct fstrim_range range = {
-			.start = start, .len = left > SLICE_BYTES ? SLICE_BYTES : left, .minlen = job->minimum_bytes};
+		struct fstrim_range range = {.start = start,
+					     .len = left > SLICE_BYTES ? SLICE_BYTES : left,
+					     .minlen = job->minimum_bytes};
 
 		if (job->force)
 			forget_trimmed (job->fd, start);

@@ -19,11 +19,11 @@
 
 struct vmc_report {
 	enum vmc_report_kind {
-		VMC_REPORT_PROGRESS, /* done_bytes, total_bytes */
+		VMC_REPORT_PROGRESS,    /* done_bytes, total_bytes */
 		VMC_REPORT_RANGES_PART, /* ranges */
-		VMC_REPORT_FROZEN,   /* flag: the map is complete */
-		VMC_REPORT_DONE,     /* value; flag */
-		VMC_REPORT_FAILED,   /* error */
+		VMC_REPORT_FROZEN,      /* flag: the map is complete */
+		VMC_REPORT_DONE,        /* value; flag */
+		VMC_REPORT_FAILED,      /* error */
 	} kind;
 	uint64_t done_bytes, total_bytes, value;
 	bool flag;

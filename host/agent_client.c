@@ -74,10 +74,12 @@ static int next_line (struct vmc_agent *agent, uint64_t deadline_ms, char **line
 		switch (vmc_frame_feed (&agent->frame, &agent->input, &agent->input_left, line)) {
 		case VMC_FRAME_LINE:
 			if (++agent->messages > VMC_MESSAGES_MAX)
-				return vmc_fail (err, VMC_PROTOCOL, E2BIG, "the agent sent more than %d messages", VMC_MESSAGES_MAX);
+				return vmc_fail (err, VMC_PROTOCOL, E2BIG, "the agent sent more than %d messages",
+						 VMC_MESSAGES_MAX);
 			return 0;
 		case VMC_FRAME_OVERLONG:
-			return vmc_fail (err, VMC_PROTOCOL, E2BIG, "the agent sent a line of more than %d bytes", VMC_ANSWER_MAX_BYTES);
+			return vmc_fail (err, VMC_PROTOCOL, E2BIG, "the agent sent a line of more than %d bytes",
+					 VMC_ANSWER_MAX_BYTES);
 		case VMC_FRAME_NOMEM:
 			return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for an answer of the agent");
 		case VMC_FRAME_MORE:
@@ -97,8 +99,8 @@ static int next_line (struct vmc_agent *agent, uint64_t deadline_ms, char **line
 }
 
 /* Wait for the answer to request ID. In a greeting, rubbish of an earlier session may come first. */
-static int await (struct vmc_agent *agent, uint64_t id, bool greeting, uint64_t deadline_ms, struct vmc_message *message,
-		  struct vmc_error *err)
+static int await (struct vmc_agent *agent, uint64_t id, bool greeting, uint64_t deadline_ms,
+		  struct vmc_message *message, struct vmc_error *err)
 {
 	for (;;) {
 		char *line;
@@ -114,7 +116,8 @@ static int await (struct vmc_agent *agent, uint64_t id, bool greeting, uint64_t 
 			continue;
 		if (message->kind == VMC_PROGRESS) {
 			if (agent->progress != NULL && message->progress.id == id)
-				agent->progress (agent->opaque, message->progress.done_bytes, message->progress.total_bytes);
+				agent->progress (agent->opaque, message->progress.done_bytes,
+						 message->progress.total_bytes);
 			continue;
 		}
 		if (message->id_known && message->id == id)
@@ -150,8 +153,8 @@ static int send_request (struct vmc_agent *agent, enum vmc_method method, const 
 	return result;
 }
 
-static int request (struct vmc_agent *agent, enum vmc_method method, const void *params, unsigned timeout_ms, void *result,
-		    struct vmc_error *err)
+static int request (struct vmc_agent *agent, enum vmc_method method, const void *params, unsigned timeout_ms,
+		    void *result, struct vmc_error *err)
 {
 	VMC_CLEANUP_MESSAGE struct vmc_message message = {0};
 	uint64_t deadline_ms = vmc_now_ms () + timeout_ms;
@@ -166,7 +169,7 @@ static int request (struct vmc_agent *agent, enum vmc_method method, const void 
 	return take_answer (&message, method, result, err);
 }
 
-/* --- hello ------------------------------------------------------------------------------------------------------------ */
+/* --- hello ------------------------------------------------------------------------------------ */
 
 /* Answers that wait from an earlier day have another nonce. */
 static int greet (struct vmc_agent *agent, uint64_t deadline_ms, struct vmc_error *err)
@@ -211,14 +214,15 @@ struct vmc_agent *vmc_agent_open (struct vmc_transport *transport, unsigned time
 	agent->input = agent->buffer;
 	if (greet (agent, vmc_now_ms () + timeout_ms, err) < 0) {
 		if (err->code == VMC_TIMEOUT)
-			(void) vmc_fail (err, VMC_NO_AGENT, ETIMEDOUT, "nothing answers on the channel within %u ms", timeout_ms);
+			(void) vmc_fail (err, VMC_NO_AGENT, ETIMEDOUT, "nothing answers on the channel within %u ms",
+					 timeout_ms);
 		vmc_agent_close (agent);
 		return NULL;
 	}
 	return agent;
 }
 
-/* --- requests ---------------------------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 #define SET_SESSION(params, agent) memcpy ((params).session, (agent)->session, sizeof (params).session)
 

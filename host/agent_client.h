@@ -42,7 +42,8 @@ void vmc_agent_close (struct vmc_agent *agent);
 
 const char *vmc_agent_version (const struct vmc_agent *agent) __attribute__ ((nonnull));
 
-void vmc_agent_on_progress (struct vmc_agent *agent, vmc_agent_progress *progress, void *opaque) __attribute__ ((nonnull (1)));
+void vmc_agent_on_progress (struct vmc_agent *agent, vmc_agent_progress *progress, void *opaque)
+	__attribute__ ((nonnull (1)));
 
 /* RESULT (all zero before) is to be cleared by vmc_fields_clear with the table of the method. An error of the agent's
  * becomes ours, its text escaped. VMC_TIMEOUT: what the agent did is unknown. */
@@ -54,7 +55,8 @@ int vmc_agent_trim (struct vmc_agent *agent, const char *filesystem, bool force,
 /* Freeze COUNT filesystems for at most DEADLINE_MS; TOKEN has VMC_NAME_SIZE bytes. TIMEOUT_MS: for the agent to sync
  * them before and to answer. */
 int vmc_agent_freeze (struct vmc_agent *agent, const struct vmc_name *filesystems, size_t count, unsigned deadline_ms,
-		      unsigned timeout_ms, char *token, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+		      unsigned timeout_ms, char *token, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* 0 also when the freeze did not hold: see RESULT. */
 int vmc_agent_thaw (struct vmc_agent *agent, const char *token, struct vmc_thaw_result *result, struct vmc_error *err)

@@ -80,8 +80,8 @@ int vmc_allocation_take_line (struct vmc_allocation *allocation, const char *lin
 		json_object_put (object);
 		return vmc_fail (err, VMC_FAILED, 0, "qemu-img printed a map that cannot be read");
 	}
-	ours = depth == 0 && number (object, "offset", &stored.file_offset) && stored.length <= INT64_MAX - stored.file_offset &&
-	       stored.length > 0 &&
+	ours = depth == 0 && number (object, "offset", &stored.file_offset) &&
+	       stored.length <= INT64_MAX - stored.file_offset && stored.length > 0 &&
 	       !(json_object_object_get_ex (object, "compressed", &compressed) && json_object_get_boolean (compressed));
 	json_object_put (object);
 	return ours ? add (allocation, stored, err) : 0;
@@ -125,7 +125,8 @@ static int read_map (int fd, uint64_t deadline_ms, struct vmc_allocation *alloca
 		if (take_lines (allocation, buffer, &used, err) < 0)
 			return -1;
 		if (got == 0 || used == sizeof buffer)
-			return used == 0 ? 0 : vmc_fail (err, VMC_FAILED, 0, "qemu-img printed a map that cannot be read");
+			return used == 0 ? 0
+					 : vmc_fail (err, VMC_FAILED, 0, "qemu-img printed a map that cannot be read");
 	}
 }
 
@@ -134,7 +135,8 @@ static int run_map (const char *format, const char *path, bool live, uint64_t de
 {
 	VMC_CLEANUP_PROCESS struct vmc_process process = VMC_PROCESS_INIT;
 	char options[2 * VMC_PATH_SIZE];
-	const char *const argv[] = {"qemu-img", "map", "--output=json", "--image-opts", options, live ? "-U" : NULL, NULL};
+	const char *const argv[] = {"qemu-img",         "map", "--output=json", "--image-opts", options,
+				    live ? "-U" : NULL, NULL};
 	struct vmc_error map_error;
 	int result;
 
@@ -203,7 +205,8 @@ static size_t first_behind (const struct vmc_extents *data, uint64_t offset)
 static int add_data (const struct vmc_extents *data, uint64_t file_offset, uint64_t length, uint64_t as,
 		     struct vmc_extents *out, struct vmc_error *err)
 {
-	for (size_t i = first_behind (data, file_offset); i < data->count && data->items[i].start < file_offset + length; i++) {
+	for (size_t i = first_behind (data, file_offset);
+	     i < data->count && data->items[i].start < file_offset + length; i++) {
 		uint64_t start = data->items[i].start, end = start + data->items[i].length;
 
 		start = start > file_offset ? start : file_offset;
@@ -227,8 +230,8 @@ int vmc_allocation_ranges (const struct vmc_allocation *allocation, struct vmc_e
 }
 
 /* Where FREE is stored, holes or not. */
-static int locate_all (const struct vmc_allocation *allocation, const struct vmc_extents *free, struct vmc_extents *places,
-		       struct vmc_error *err)
+static int locate_all (const struct vmc_allocation *allocation, const struct vmc_extents *free,
+		       struct vmc_extents *places, struct vmc_error *err)
 {
 	for (size_t i = 0, j = 0; i < free->count && j < allocation->count;) {
 		const struct vmc_extent *range = &free->items[i];
@@ -261,7 +264,8 @@ static int check_disjoint (const struct vmc_allocation *allocation, struct vmc_e
 	vmc_extents_normalise (&all);
 	if (vmc_extents_total (&all) == total)
 		return 0;
-	return vmc_fail (err, VMC_REFUSED, 0, "the image stores two parts of the disk at the same place; run qemu-img check");
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "the image stores two parts of the disk at the same place; run qemu-img check");
 }
 
 int vmc_allocation_locate (const struct vmc_allocation *allocation, const struct vmc_extents *free,

@@ -22,7 +22,8 @@ void vmc_allocation_clear (struct vmc_allocation *allocation) __attribute__ ((no
 
 /* Ask "qemu-img map" and the file itself. LIVE: a running QEMU writes to it, the answer is good for a picture only. */
 int vmc_allocation_read (const char *format, const char *path, bool live, uint64_t deadline_ms,
-			 struct vmc_allocation *allocation, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+			 struct vmc_allocation *allocation, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* Take one line of "qemu-img map --output=json"; for vmc_allocation_read and for tests. */
 int vmc_allocation_take_line (struct vmc_allocation *allocation, const char *line, struct vmc_error *err)
@@ -35,6 +36,7 @@ int vmc_allocation_ranges (const struct vmc_allocation *allocation, struct vmc_e
 /* FILE_RANGES (empty before) = where FREE ranges of the virtual disk take space in the file. VMC_REFUSED when two parts
  * of the disk are stored at the same place. */
 int vmc_allocation_locate (const struct vmc_allocation *allocation, const struct vmc_extents *free,
-			   struct vmc_extents *file_ranges, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+			   struct vmc_extents *file_ranges, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 #endif

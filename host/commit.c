@@ -29,7 +29,7 @@
 
 #define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
 #define ROOM_LOW_BYTES (UINT64_C (64) << 20)
-#define TOOL_MS 600000         /* qemu-img map, the reader */
+#define TOOL_MS 600000 /* qemu-img map, the reader */
 
 struct commit {
 	struct vmc_run *run;
@@ -63,7 +63,7 @@ static int begin_step (struct commit *commit, const char *name, struct vmc_error
 	return 0;
 }
 
-/* --- freeze, overlay, thaw --------------------------------------------------------------------------------------------- */
+/* --- freeze, overlay, thaw -------------------------------------------------------------------- */
 
 static int freeze (struct commit *commit, struct vmc_error *err)
 {
@@ -105,7 +105,7 @@ static int redirect (struct commit *commit, struct vmc_error *err)
 	return created < 0 || thawed < 0 ? -1 : 0;
 }
 
-/* --- the free map -------------------------------------------------------------------------------------------------------- */
+/* --- the free map ----------------------------------------------------------------------------- */
 
 /* Now nobody can write to the base any more. Is all as it was when the plan was made: the domain directly over it, the same
  * file, no internal snapshot that shares its clusters, nobody else's backing file? */
@@ -155,7 +155,8 @@ static int read_base (struct commit *commit, struct vmc_error *err)
 static const struct vmc_witness *find_place (const struct vmc_reading *reading, const struct vmc_filesystem *filesystem)
 {
 	for (size_t i = 0; i < reading->count; i++)
-		if (reading->places[i].offset == filesystem->offset && strcmp (reading->places[i].uuid, filesystem->uuid) == 0)
+		if (reading->places[i].offset == filesystem->offset &&
+		    strcmp (reading->places[i].uuid, filesystem->uuid) == 0)
 			return &reading->places[i];
 	return NULL;
 }
@@ -181,7 +182,8 @@ static int trusted_ranges (struct commit *commit, struct vmc_extents *trusted, s
 		if (filesystem->why_not_map[0] != 0) {
 			note (commit->report, filesystem->mount_point, filesystem->why_not_map);
 		} else if (place == NULL || !place->usable) {
-			last_reason = place ? place->why_not : "the base has no ext4 with its UUID at the place that the guest names";
+			last_reason = place ? place->why_not
+					    : "the base has no ext4 with its UUID at the place that the guest names";
 			note (commit->report, filesystem->mount_point, last_reason);
 		} else {
 			result = vmc_extents_add (&places, place->offset, place->length, err);
@@ -200,7 +202,8 @@ static int find_free (struct commit *commit, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents trusted = {0};
 
-	if (vmc_agent_map (commit->run->agent, commit->token, commit->report->virtual_bytes, &commit->agent_map, err) < 0 ||
+	if (vmc_agent_map (commit->run->agent, commit->token, commit->report->virtual_bytes, &commit->agent_map, err) <
+		    0 ||
 	    read_base (commit, err) < 0 || trusted_ranges (commit, &trusted, err) < 0 ||
 	    vmc_extents_intersect (&trusted, &commit->agent_map, &commit->free, err) < 0)
 		return -1;
@@ -208,7 +211,7 @@ static int find_free (struct commit *commit, struct vmc_error *err)
 	return 0;
 }
 
-/* --- punching -------------------------------------------------------------------------------------------------------------- */
+/* --- punching --------------------------------------------------------------------------------- */
 
 static int between_punches (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
@@ -238,7 +241,8 @@ static int punch (struct commit *commit, struct vmc_error *err)
 
 	if (begin_step (commit, "map the image", err) < 0 ||
 	    vmc_allocation_read (disk->format, disk->path, false, vmc_now_ms () + TOOL_MS, &allocation, err) < 0 ||
-	    vmc_allocation_locate (&allocation, &commit->free, &ranges, err) < 0 || draw_picture (commit, &allocation, err) < 0)
+	    vmc_allocation_locate (&allocation, &commit->free, &ranges, err) < 0 ||
+	    draw_picture (commit, &allocation, err) < 0)
 		return -1;
 	commit->report->reclaimable_bytes = vmc_extents_total (&ranges);
 	vmc_extents_align_inward (&ranges, commit->facts->image.punch_bytes);
@@ -254,7 +258,7 @@ static int reclaim (struct commit *commit, struct vmc_error *err)
 	return punch (commit, err);
 }
 
-/* --- the method ------------------------------------------------------------------------------------------------------------- */
+/* --- the method ------------------------------------------------------------------------------- */
 
 /* The first error is the one that is told, unless the way home failed: that is worse. */
 static int bring_home (struct commit *commit, int result, struct vmc_error *err)
@@ -277,7 +281,8 @@ int vmc_commit_run (struct vmc_run *run, const struct vmc_disk_facts *facts, str
 		    struct vmc_error *err)
 {
 	struct commit commit = {.run = run, .facts = facts, .report = report, .guard = VMC_GUARD_INIT};
-	int result = vmc_overlay_prepare (&run->domain, facts->disk, facts->overlay_path, report->virtual_bytes, &commit.overlay, err);
+	int result = vmc_overlay_prepare (&run->domain, facts->disk, facts->overlay_path, report->virtual_bytes,
+					  &commit.overlay, err);
 
 	if (result == 0)
 		result = reclaim (&commit, err);

@@ -110,8 +110,8 @@ static int domain_uses (virDomainPtr handle, bool inactive, const char *target, 
 	return result < 0 ? -1 : uses;
 }
 
-int vmc_domain_other_user (const struct vmc_domain *domain, const char *target, const struct vmc_image *image, char *user,
-			   size_t size, struct vmc_error *err)
+int vmc_domain_other_user (const struct vmc_domain *domain, const char *target, const struct vmc_image *image,
+			   char *user, size_t size, struct vmc_error *err)
 {
 	virDomainPtr *all = NULL;
 	int count = virConnectListAllDomains (domain->connection, &all, 0), uses = 0;

@@ -29,7 +29,8 @@ int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *
 
 /* Look through all domains of the connection for one, other than DOMAIN, that uses the file of IMAGE as a disk or a backing
  * file; and through the disks of DOMAIN itself but TARGET. USER gets its name, escaped, or nothing. */
-int vmc_domain_other_user (const struct vmc_domain *domain, const char *target, const struct vmc_image *image, char *user,
-			   size_t size, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+int vmc_domain_other_user (const struct vmc_domain *domain, const char *target, const struct vmc_image *image,
+			   char *user, size_t size, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 #endif

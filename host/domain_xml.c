@@ -40,7 +40,7 @@ const struct vmc_disk *vmc_disks_find (const struct vmc_disks *disks, const char
 	return NULL;
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static xmlNode *child (xmlNode *node, const char *name)
 {
@@ -94,8 +94,9 @@ static void read_address (xmlNode *node, struct vmc_disk *disk)
 	xmlNode *address = child (node, "address");
 
 	if (is (address, "type", "pci"))
-		(void) snprintf (disk->address, sizeof disk->address, "virtio %04x:%02x:%02x.%x", number (address, "domain"),
-				 number (address, "bus"), number (address, "slot"), number (address, "function"));
+		(void) snprintf (disk->address, sizeof disk->address, "virtio %04x:%02x:%02x.%x",
+				 number (address, "domain"), number (address, "bus"), number (address, "slot"),
+				 number (address, "function"));
 	else if (is (address, "type", "drive"))
 		(void) snprintf (disk->address, sizeof disk->address, "scsi %u:%u:%u", number (address, "bus"),
 				 number (address, "target"), number (address, "unit"));
@@ -109,10 +110,13 @@ static int read_chain (xmlNode *node, struct vmc_disk *disk, struct vmc_error *e
 		if (source == NULL)
 			break;
 		if (disk->backing_count == VMC_CHAIN_MAX)
-			return vmc_fail (err, VMC_REFUSED, 0, "disk '%s' has more than %d backing files", disk->target, VMC_CHAIN_MAX);
-		(void) attribute (child (store, "format"), "type", disk->backing_format[disk->backing_count], VMC_NAME_SIZE);
+			return vmc_fail (err, VMC_REFUSED, 0, "disk '%s' has more than %d backing files", disk->target,
+					 VMC_CHAIN_MAX);
+		(void) attribute (child (store, "format"), "type", disk->backing_format[disk->backing_count],
+				  VMC_NAME_SIZE);
 		if (!source_path (source, disk->backing[disk->backing_count++]))
-			return vmc_fail (err, VMC_REFUSED, ENAMETOOLONG, "a backing file of disk '%s' has too long a path", disk->target);
+			return vmc_fail (err, VMC_REFUSED, ENAMETOOLONG,
+					 "a backing file of disk '%s' has too long a path", disk->target);
 	}
 	return 0;
 }
@@ -190,7 +194,7 @@ int vmc_domain_xml_parse (const char *xml, struct vmc_disks *disks, struct vmc_e
 	return 0;
 }
 
-/* --- comparing and editing ------------------------------------------------------------------------------------------ */
+/* --- comparing and editing -------------------------------------------------------------------- */
 
 static xmlNode *find_disk (xmlDoc *document, const char *target)
 {

@@ -19,7 +19,8 @@ struct vmc_disk {
 	char format[VMC_NAME_SIZE];
 	char discard[VMC_NAME_SIZE];
 	char serial[VMC_NAME_SIZE];
-	char address[VMC_NAME_SIZE]; /* as the agent writes it: "virtio 0000:00:04.0", "scsi 0:1:0" (without the host) */
+	char address
+		[VMC_NAME_SIZE]; /* as the agent writes it: "virtio 0000:00:04.0", "scsi 0:1:0" (without the host) */
 	char path[VMC_PATH_SIZE];
 	char backing[VMC_CHAIN_MAX][VMC_PATH_SIZE];
 	char backing_format[VMC_CHAIN_MAX][VMC_NAME_SIZE];

@@ -43,7 +43,8 @@ static int check_features (const struct ext2_super_block *super, struct vmc_erro
 		return refuse (err, "it has bigalloc, which is not handled");
 	if ((compat & ~COMPAT_ALLOWED) | (incompat & ~INCOMPAT_ALLOWED) | (ro_compat & ~RO_COMPAT_ALLOWED))
 		return vmc_fail (err, VMC_REFUSED, 0, "it has features that are not known here (%x, %x, %x)",
-				 compat & ~COMPAT_ALLOWED, incompat & ~INCOMPAT_ALLOWED, ro_compat & ~RO_COMPAT_ALLOWED);
+				 compat & ~COMPAT_ALLOWED, incompat & ~INCOMPAT_ALLOWED,
+				 ro_compat & ~RO_COMPAT_ALLOWED);
 	if (!(compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL))
 		return refuse (err, "it has no journal, so nothing proves that it is complete");
 	return 0;

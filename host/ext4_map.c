@@ -15,7 +15,7 @@
 
 #define JOURNAL_MAGIC 0xC03B3998u
 
-/* --- the I/O manager ----------------------------------------------------------------------------------------------- */
+/* --- the I/O manager -------------------------------------------------------------------------- */
 
 struct view {
 	struct vmc_source *source;
@@ -101,7 +101,7 @@ static errcode_t io_set_blksize (io_channel channel, int block_bytes)
 static errcode_t io_read64 (io_channel channel, unsigned long long block, int count, void *data)
 {
 	const struct view *view = channel->private_data;
-	uint64_t bytes = count < 0 ? (uint64_t) -(int64_t) count : (uint64_t) count * (unsigned) channel->block_size;
+	uint64_t bytes = count < 0 ? (uint64_t) - (int64_t) count : (uint64_t) count * (unsigned) channel->block_size;
 	uint64_t start;
 	struct vmc_error ignored;
 
@@ -122,7 +122,7 @@ static errcode_t io_write64 (io_channel channel, unsigned long long block, int c
 	return EROFS;
 }
 
-/* --- the proofs ------------------------------------------------------------------------------------------------------ */
+/* --- the proofs ------------------------------------------------------------------------------- */
 
 static int refuse (struct vmc_error *err, const char *what)
 {
@@ -138,7 +138,8 @@ static bool inside (ext2_filsys fs, uint64_t block, uint64_t count)
 
 static int check_group (ext2_filsys fs, dgrp_t group, bool checksums, struct vmc_error *err)
 {
-	if (!inside (fs, ext2fs_block_bitmap_loc (fs, group), 1) || !inside (fs, ext2fs_inode_bitmap_loc (fs, group), 1) ||
+	if (!inside (fs, ext2fs_block_bitmap_loc (fs, group), 1) ||
+	    !inside (fs, ext2fs_inode_bitmap_loc (fs, group), 1) ||
 	    !inside (fs, ext2fs_inode_table_loc (fs, group), fs->inode_blocks_per_group))
 		return refuse (err, "a bitmap or table lies outside of it");
 	if (checksums && !ext2fs_group_desc_csum_verify (fs, group))
@@ -217,7 +218,8 @@ static int map_groups (ext2_filsys fs, uint64_t offset, struct vmc_extents *map,
 		if (map_group (fs, group, offset, map, &count, err) < 0)
 			return -1;
 		if (count != ext2fs_bg_free_blocks_count (fs, group))
-			return refuse (err, "the bitmap of a group does not have as many free blocks as its descriptor says");
+			return refuse (err, "the bitmap of a group does not have as many free blocks as its descriptor "
+					    "says");
 		total += count;
 	}
 	if (total != ext2fs_free_blocks_count (fs->super))

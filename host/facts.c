@@ -47,14 +47,16 @@ static const char *choose_disk (struct vmc_disk_facts *facts, uint64_t virtual_b
 	}
 	if (only == NULL)
 		(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
-				 "the guest has no filesystem mounted that lies directly on this disk or a partition of it");
+				 "the guest has no filesystem mounted that lies directly on this disk or a partition "
+				 "of it");
 	else if (several && at_address == NULL)
 		(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
 				 "it cannot be told which of the guest's disks this is; give it a <serial>");
 	return several ? at_address : only;
 }
 
-void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all, size_t count)
+void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all,
+		      size_t count)
 {
 	const char *disk = choose_disk (facts, virtual_bytes, all, count);
 

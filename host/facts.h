@@ -14,11 +14,12 @@
 /* About the domain, the same for all of its disks. */
 struct vmc_domain_facts {
 	bool active;
-	bool local;                 /* its images lie on this machine */
-	bool job;                   /* migration, backup, save */
-	bool checkpoints;           /* their bitmaps would be lost or merged */
+	bool local;       /* its images lie on this machine */
+	bool job;         /* migration, backup, save */
+	bool checkpoints; /* their bitmaps would be lost or merged */
 	bool persistent;
-	unsigned long qemu_version; /* of the running process: major * 1,000,000 + minor * 1,000 + release; 0: unknown */
+	unsigned long
+		qemu_version; /* of the running process: major * 1,000,000 + minor * 1,000 + release; 0: unknown */
 	bool agent;
 	char why_no_agent[VMC_TEXT_SIZE];
 };
@@ -45,7 +46,7 @@ struct vmc_disk_facts {
 /* Which of the guest's filesystems lie on DISK, of VIRTUAL_BYTES? Fills the guest's part of FACTS. The guest's disk is
  * the one of that size and bus, with the serial of the domain's XML if it has one, and at that address if there are
  * several. Only a pointer for the agent: the reader proves by content what lies in the base. */
-void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all, size_t count)
-	__attribute__ ((nonnull (1)));
+void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all,
+		      size_t count) __attribute__ ((nonnull (1)));
 
 #endif

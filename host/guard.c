@@ -88,8 +88,8 @@ int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *form
 		     struct vmc_error *err)
 {
 	char options[2 * VMC_PATH_SIZE], socket_option[128];
-	const char *const argv[] = {"qemu-nbd", "--read-only", "--persistent", "--shared=2", socket_option, "--image-opts",
-				    options, NULL};
+	const char *const argv[] = {"qemu-nbd",    "--read-only",  "--persistent", "--shared=2",
+				    socket_option, "--image-opts", options,        NULL};
 	const char *directory = vmc_run_directory (err);
 	int fd;
 

@@ -14,12 +14,15 @@
 
 struct vmc_guard {
 	struct vmc_process process;
-	int lock_fd; /* holds the lock, or -1 */
+	int lock_fd;      /* holds the lock, or -1 */
 	char socket[108]; /* its path, empty when there is none */
 };
 
 #define VMC_CLEANUP_GUARD __attribute__ ((cleanup (vmc_guard_drop)))
-#define VMC_GUARD_INIT {.process = VMC_PROCESS_INIT, .lock_fd = -1}
+#define VMC_GUARD_INIT \
+	{ \
+		.process = VMC_PROCESS_INIT, .lock_fd = -1 \
+	}
 
 /* Lock the image PATH against writing, then serve it as FORMAT; NAME makes the socket's path unique. VMC_REFUSED: somebody
  * has it open for writing, or its filesystem has no locks. */

@@ -62,7 +62,8 @@ static void resolve (const char *path, const char *name, char *resolved)
 	char directory[VMC_PATH_SIZE];
 
 	vmc_image_directory (path, directory);
-	(void) snprintf (resolved, VMC_PATH_SIZE * 2, "%s%s%s", name[0] == '/' ? "" : directory, name[0] == '/' ? "" : "/", name);
+	(void) snprintf (resolved, VMC_PATH_SIZE * 2, "%s%s%s", name[0] == '/' ? "" : directory,
+			 name[0] == '/' ? "" : "/", name);
 }
 
 /* The name of the backing file of the qcow2 image PATH; false: there is none, or nothing can be said. */
@@ -111,10 +112,13 @@ static int check_backing (const struct vmc_disk *disk, size_t level, const char 
 		return 0;
 	if (facts->backing[0] == 0 || level == disk->backing_count || !same_file (backing, disk->backing[level]))
 		return vmc_fail (err, VMC_REFUSED, 0,
-				 "the image names another backing file than the domain; restart the domain or mend the chain first");
+				 "the image names another backing file than the domain; restart the domain or mend the "
+				 "chain first");
 	if (strcmp (facts->backing_format, disk->backing_format[level]) != 0)
 		return vmc_fail (err, VMC_REFUSED, 0,
-				 "the image does not say that its backing file is %s; set it with qemu-img rebase -u -F", disk->backing_format[level]);
+				 "the image does not say that its backing file is %s; set it with qemu-img rebase -u "
+				 "-F",
+				 disk->backing_format[level]);
 	return 0;
 }
 
@@ -146,7 +150,8 @@ static int check_chain (const struct vmc_disk *disk, struct vmc_error *err)
 			return vmc_fail (err, VMC_REFUSED, 0, "a backing file is neither qcow2 nor raw");
 		fd = open (disk->backing[level], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (fd < 0)
-			return vmc_fail (err, VMC_REFUSED, errno, "cannot open the backing file '%s'", disk->backing[level]);
+			return vmc_fail (err, VMC_REFUSED, errno, "cannot open the backing file '%s'",
+					 disk->backing[level]);
 		result = check_header (disk, level + 1, disk->backing[level], fd, &ignored, err);
 		(void) close (fd);
 		if (result < 0)
@@ -179,7 +184,8 @@ static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *
 	return check_chain (disk, err);
 }
 
-int vmc_image_look (const struct vmc_disk *disk, const char *overlay_dir, struct vmc_image *image, struct vmc_error *err)
+int vmc_image_look (const struct vmc_disk *disk, const char *overlay_dir, struct vmc_image *image,
+		    struct vmc_error *err)
 {
 	struct statvfs space;
 	int fd = open (disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), result;
@@ -202,7 +208,8 @@ int vmc_image_can_punch (const char *directory, struct vmc_error *err)
 	int fd = open (directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600), result = 0;
 
 	if (fd < 0)
-		return vmc_fail (err, VMC_REFUSED, errno, "cannot try whether the filesystem of '%s' can punch holes", directory);
+		return vmc_fail (err, VMC_REFUSED, errno, "cannot try whether the filesystem of '%s' can punch holes",
+				 directory);
 	if (write (fd, data, sizeof data) != (ssize_t) sizeof data ||
 	    fallocate (fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, sizeof data) < 0)
 		result = vmc_fail (err, VMC_REFUSED, errno, "the filesystem of '%s' cannot punch holes", directory);

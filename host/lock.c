@@ -19,12 +19,14 @@ const char *vmc_run_directory (struct vmc_error *err)
 	struct stat status;
 
 	if (mkdir (RUN_DIRECTORY, 0700) < 0 && errno != EEXIST) {
-		(void) vmc_fail (err, VMC_REFUSED, errno, "cannot make '" RUN_DIRECTORY "'; vmcompact must be run as root");
+		(void) vmc_fail (err, VMC_REFUSED, errno,
+				 "cannot make '" RUN_DIRECTORY "'; vmcompact must be run as root");
 		return NULL;
 	}
 	if (lstat (RUN_DIRECTORY, &status) < 0 || !S_ISDIR (status.st_mode) || status.st_uid != geteuid () ||
 	    (status.st_mode & 022) != 0) {
-		(void) vmc_fail (err, VMC_REFUSED, 0, "'" RUN_DIRECTORY "' is not a directory of ours alone; vmcompact must be run as root");
+		(void) vmc_fail (err, VMC_REFUSED, 0,
+				 "'" RUN_DIRECTORY "' is not a directory of ours alone; vmcompact must be run as root");
 		return NULL;
 	}
 	return RUN_DIRECTORY;
@@ -44,7 +46,8 @@ int vmc_lock_domain (const char *uuid, struct vmc_error *err)
 	if (flock (fd, LOCK_EX | LOCK_NB) == 0)
 		return fd;
 	(void) vmc_fail (err, errno == EWOULDBLOCK ? VMC_BUSY : VMC_FAILED, errno,
-			 errno == EWOULDBLOCK ? "another vmcompact is at work on this domain" : "cannot lock '%s'", path);
+			 errno == EWOULDBLOCK ? "another vmcompact is at work on this domain" : "cannot lock '%s'",
+			 path);
 	(void) close (fd);
 	return -1;
 }

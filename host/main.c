@@ -16,7 +16,8 @@ static void worsen (struct vmc_report *all, const struct vmc_report *one)
 {
 	bool any_all, any_one;
 	enum vmc_code so_far = vmc_report_worst (all, &any_all), now = vmc_report_worst (one, &any_one);
-	struct vmc_disk_report both[2] = {{.failed = any_all, .error.code = so_far}, {.failed = any_one, .error.code = now}};
+	struct vmc_disk_report both[2] = {{.failed = any_all, .error.code = so_far},
+					  {.failed = any_one, .error.code = now}};
 	struct vmc_report sum = {.disks = both, .count = 2};
 	bool any;
 

@@ -60,7 +60,8 @@ static int parse_seconds (const char *option, const char *word, double max_s, ui
 	errno = 0;
 	seconds = strtod (word, &end);
 	if (end == word || *end != 0 || errno != 0 || !isfinite (seconds) || seconds < 0.001 || seconds > max_s)
-		return vmc_fail (err, VMC_USAGE, 0, "%s needs a number of seconds up to %.0f, not '%.40s'", option, max_s, word);
+		return vmc_fail (err, VMC_USAGE, 0, "%s needs a number of seconds up to %.0f, not '%.40s'", option,
+				 max_s, word);
 	*ms = (uint64_t) (seconds * 1000);
 	return 0;
 }
@@ -124,7 +125,8 @@ static int take_freeze_timeout (struct vmc_options *options, const char *word, s
 static int take_overlay_dir (struct vmc_options *options, const char *word, struct vmc_error *err)
 {
 	options->overlay_dir = word;
-	return word[0] == '/' ? 0 : vmc_fail (err, VMC_USAGE, 0, "--overlay-dir needs an absolute path, not '%.40s'", word);
+	return word[0] == '/' ? 0
+			      : vmc_fail (err, VMC_USAGE, 0, "--overlay-dir needs an absolute path, not '%.40s'", word);
 }
 
 static int take_option (struct vmc_options *options, int option, struct vmc_error *err)
@@ -164,9 +166,11 @@ static int take_option (struct vmc_options *options, int option, struct vmc_erro
 		options->version = true;
 		return 0;
 	case ':':
-		return vmc_fail (err, VMC_USAGE, 0, "the option '%.60s' needs a value; see vmcompact --help", options->domains[optind - 1]);
+		return vmc_fail (err, VMC_USAGE, 0, "the option '%.60s' needs a value; see vmcompact --help",
+				 options->domains[optind - 1]);
 	default:
-		return vmc_fail (err, VMC_USAGE, 0, "there is no option '%.60s'; see vmcompact --help", options->domains[optind - 1]);
+		return vmc_fail (err, VMC_USAGE, 0, "there is no option '%.60s'; see vmcompact --help",
+				 options->domains[optind - 1]);
 	}
 }
 

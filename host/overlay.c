@@ -30,8 +30,8 @@
 #include "process.h"
 #include "progress.h"
 
-#define LOOK_MS 50          /* between two looks at a block job; events come earlier */
-#define QUIET_MAX_MS 300000 /* a job that makes no progress for so long is left alone */
+#define LOOK_MS 50           /* between two looks at a block job; events come earlier */
+#define QUIET_MAX_MS 300000  /* a job that makes no progress for so long is left alone */
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
 #define TRIES_MAX 5
 #define ROUNDS_MAX 100
@@ -41,13 +41,13 @@
 struct state {
 	enum { ON_BASE, ON_OVERLAY, ELSEWHERE, GONE } where;
 	bool active;
-	int id;          /* of this run of the domain */
-	bool job;        /* a commit into our base */
+	int id;   /* of this run of the domain */
+	bool job; /* a commit into our base */
 	bool ready;
 	bool other_job;
 };
 
-/* --- looking --------------------------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 /* On the overlay means: directly over the base. The XML of a domain that is off may not name the base. */
 static bool is_ours (const struct vmc_overlay *overlay, const struct vmc_disk *disk, bool active)
@@ -61,8 +61,8 @@ static bool is_ours (const struct vmc_overlay *overlay, const struct vmc_disk *d
 
 static int look_at_disk (const struct vmc_overlay *overlay, const struct vmc_disk *disk, struct state *state)
 {
-	state->where = disk == NULL                                ? ELSEWHERE
-		       : is_ours (overlay, disk, state->active) ? ON_OVERLAY
+	state->where = disk == NULL                              ? ELSEWHERE
+		       : is_ours (overlay, disk, state->active)  ? ON_OVERLAY
 		       : strcmp (disk->path, overlay->base) == 0 ? ON_BASE
 								 : ELSEWHERE;
 	if (disk == NULL || !disk->mirror)
@@ -110,8 +110,7 @@ static void measure (struct vmc_overlay *overlay)
 {
 	struct stat status;
 
-	if (stat (overlay->path, &status) == 0 &&
-	    (uint64_t) status.st_blocks * 512 > overlay->peak_bytes)
+	if (stat (overlay->path, &status) == 0 && (uint64_t) status.st_blocks * 512 > overlay->peak_bytes)
 		overlay->peak_bytes = (uint64_t) status.st_blocks * 512;
 }
 
@@ -129,7 +128,7 @@ int vmc_overlay_check (struct vmc_overlay *overlay, struct vmc_error *err)
 	return vmc_fail (err, VMC_FAILED, 0, "somebody else has changed the disk of the domain in the middle");
 }
 
-/* --- making ---------------------------------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 static int remember_xml (struct vmc_overlay *overlay, struct vmc_error *err)
 {
@@ -173,8 +172,8 @@ static int format_overlay (const struct vmc_overlay *overlay, const char *base_f
 			   struct vmc_error *err)
 {
 	char size[32];
-	const char *const argv[] = {"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", base_format, "-b", overlay->base,
-				    overlay->path, size, NULL};
+	const char *const argv[] = {"qemu-img",  "create", "-q",          "-u",          "-f", "qcow2", "-F",
+				    base_format, "-b",     overlay->base, overlay->path, size, NULL};
 
 	(void) snprintf (size, sizeof size, "%llu", (unsigned long long) ((virtual_bytes + 511) / 512 * 512));
 	return vmc_process_run (argv, vmc_now_ms () + CREATE_MS, err);
@@ -212,7 +211,7 @@ int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *dis
 	return 0;
 }
 
-/* --- home, running --------------------------------------------------------------------------------------------------- */
+/* --- home, running ---------------------------------------------------------------------------- */
 
 static int start_commit (struct vmc_overlay *overlay, struct vmc_error *err)
 {
@@ -244,10 +243,13 @@ static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 			last = info.cur;
 		}
 		if (vmc_now_ms () - quiet_since_ms > QUIET_MAX_MS)
-			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT, "the commit of '%s' makes no progress", overlay->path);
+			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT, "the commit of '%s' makes no progress",
+					 overlay->path);
 		if (vmc_now_ms () - since_ms > READY_MAX_MS)
 			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT,
-					 "the guest writes faster than the commit of '%s' copies; it goes on without us", overlay->path);
+					 "the guest writes faster than the commit of '%s' copies; it goes on without "
+					 "us",
+					 overlay->path);
 		vmc_events_pause (LOOK_MS);
 	}
 }
@@ -265,8 +267,9 @@ static int pivot (struct vmc_overlay *overlay, struct vmc_error *err)
 static int fail_unsure (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the domain went off during the pivot; it cannot be told whether '%s' or its overlay '%s' is newer", overlay->base,
-			 overlay->path);
+			 "the domain went off during the pivot; it cannot be told whether '%s' or its overlay '%s' is "
+			 "newer",
+			 overlay->base, overlay->path);
 }
 
 static int step_running (struct vmc_overlay *overlay, const struct state *state, struct vmc_error *err)
@@ -282,7 +285,7 @@ static int step_running (struct vmc_overlay *overlay, const struct state *state,
 	return state->ready ? pivot (overlay, err) : wait_for_job (overlay, err);
 }
 
-/* --- home, off ----------------------------------------------------------------------------------------------------------- */
+/* --- home, off -------------------------------------------------------------------------------- */
 
 static int sync_file (const char *path, struct vmc_error *err)
 {
@@ -337,10 +340,12 @@ static int check_off (const struct vmc_overlay *overlay, struct vmc_error *err)
 	if (saved < 0 || virDomainGetState (overlay->domain->handle, &state, &reason, 0) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask why the domain is off");
 	if (state == VIR_DOMAIN_SHUTOFF && saved == 0 &&
-	    (reason == VIR_DOMAIN_SHUTOFF_SHUTDOWN || reason == VIR_DOMAIN_SHUTOFF_DESTROYED || reason == VIR_DOMAIN_SHUTOFF_CRASHED))
+	    (reason == VIR_DOMAIN_SHUTOFF_SHUTDOWN || reason == VIR_DOMAIN_SHUTOFF_DESTROYED ||
+	     reason == VIR_DOMAIN_SHUTOFF_CRASHED))
 		return 0;
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the domain was saved or moved while it ran on the overlay '%s', which it needs now; run vmcompact again when it runs",
+			 "the domain was saved or moved while it ran on the overlay '%s', which it needs now; run "
+			 "vmcompact again when it runs",
 			 overlay->path);
 }
 
@@ -354,7 +359,7 @@ static int step_off (struct vmc_overlay *overlay, struct vmc_error *err)
 	return restore_xml (overlay, err);
 }
 
-/* --- home ---------------------------------------------------------------------------------------------------------------- */
+/* --- home ------------------------------------------------------------------------------------- */
 
 static int remove_overlay (struct vmc_overlay *overlay, struct vmc_error *err)
 {
@@ -363,7 +368,8 @@ static int remove_overlay (struct vmc_overlay *overlay, struct vmc_error *err)
 	if (!overlay->made || stat (overlay->path, &status) < 0)
 		return 0;
 	if (status.st_dev != overlay->device || status.st_ino != overlay->inode)
-		return vmc_fail (err, VMC_FAILED, 0, "'%s' is not the overlay that was made; it is left alone", overlay->path);
+		return vmc_fail (err, VMC_FAILED, 0, "'%s' is not the overlay that was made; it is left alone",
+				 overlay->path);
 	if (unlink (overlay->path) < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot remove the overlay '%s'", overlay->path);
 	return 0;
@@ -372,7 +378,8 @@ static int remove_overlay (struct vmc_overlay *overlay, struct vmc_error *err)
 static int arrive (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	if (overlay->used && !overlay->committed)
-		return vmc_fail (err, VMC_INTERRUPTED, 0, "the domain is on '%s' again, but its overlay '%s' was not committed by us",
+		return vmc_fail (err, VMC_INTERRUPTED, 0,
+				 "the domain is on '%s' again, but its overlay '%s' was not committed by us",
 				 overlay->base, overlay->path);
 	return remove_overlay (overlay, err);
 }
@@ -387,7 +394,8 @@ static int resume (const struct vmc_overlay *overlay, struct vmc_error *err)
 	if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_IOERROR)
 		return 0;
 	if (virDomainResume (overlay->domain->handle) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "the guest was paused by a write error and cannot be resumed");
+		return vmc_fail_libvirt (err, VMC_FAILED,
+					 "the guest was paused by a write error and cannot be resumed");
 	return 0;
 }
 
@@ -401,9 +409,11 @@ static int step_home (struct vmc_overlay *overlay, struct vmc_error *err)
 	if (look (overlay, &state, err) < 0)
 		return -1;
 	if (state.where == GONE)
-		return vmc_fail (err, VMC_INTERRUPTED, 0, "the domain is no longer known here; its overlay is '%s'", overlay->path);
+		return vmc_fail (err, VMC_INTERRUPTED, 0, "the domain is no longer known here; its overlay is '%s'",
+				 overlay->path);
 	if (state.where == ELSEWHERE)
-		return vmc_fail (err, VMC_INTERRUPTED, 0, "somebody has changed the disk in the domain's XML; its overlay is '%s'",
+		return vmc_fail (err, VMC_INTERRUPTED, 0,
+				 "somebody has changed the disk in the domain's XML; its overlay is '%s'",
 				 overlay->path);
 	if (state.where == ON_OVERLAY)
 		return state.active ? step_running (overlay, &state, err) : step_off (overlay, err);
@@ -429,7 +439,7 @@ int vmc_overlay_home (struct vmc_overlay *overlay, struct vmc_error *err)
 	return vmc_fail_in (err, "the domain may still run on the overlay '%s'", overlay->path);
 }
 
-/* --- afterwards ------------------------------------------------------------------------------------------------------------ */
+/* --- afterwards ------------------------------------------------------------------------------- */
 
 static bool same (char *now, const char *before)
 {
@@ -445,9 +455,13 @@ int vmc_overlay_check_xml (const struct vmc_overlay *overlay, struct vmc_error *
 	char *live;
 
 	if (active < 0)
-		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN ? 0 : vmc_fail_libvirt (err, VMC_FAILED, "cannot look at the domain");
+		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN
+			       ? 0
+			       : vmc_fail_libvirt (err, VMC_FAILED, "cannot look at the domain");
 	if (!same (vmc_domain_xml (overlay->domain->handle, true, err), overlay->inactive_before))
-		return vmc_fail (err, VMC_FAILED, 0, "the XML of the domain is not what it was before the run; compare it with your own copy");
+		return vmc_fail (err, VMC_FAILED, 0,
+				 "the XML of the domain is not what it was before the run; compare it with your own "
+				 "copy");
 	if (active == 0)
 		return 0;
 	live = vmc_domain_xml (overlay->domain->handle, false, err);
@@ -455,7 +469,8 @@ int vmc_overlay_check_xml (const struct vmc_overlay *overlay, struct vmc_error *
 		return -1;
 	if (!same (vmc_domain_xml_disk_text (live, overlay->target), overlay->live_disk_before)) {
 		free (live);
-		return vmc_fail (err, VMC_FAILED, 0, "the disk in the live XML of the domain is not what it was before the run");
+		return vmc_fail (err, VMC_FAILED, 0,
+				 "the disk in the live XML of the domain is not what it was before the run");
 	}
 	free (live);
 	return 0;

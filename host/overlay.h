@@ -18,15 +18,15 @@ struct vmc_overlay {
 	char base[VMC_PATH_SIZE];
 	char *inactive_before; /* the domain's XML before the run, and the disk in its live XML */
 	char *live_disk_before;
-	bool made;            /* the file exists: we made it, and this is it: */
+	bool made; /* the file exists: we made it, and this is it: */
 	dev_t device;
 	ino_t inode;
-	bool attempted;       /* libvirt was asked to use it: it may be in use */
-	bool used;            /* the domain was seen on it */
-	bool committed;       /* all of it is in the base, and nobody has written to it since */
-	bool pivot_asked;     /* the base may be newer than the overlay */
-	int domain_id;        /* which run of the domain that was */
-	uint64_t peak_bytes;  /* the most that it took on the host */
+	bool attempted;      /* libvirt was asked to use it: it may be in use */
+	bool used;           /* the domain was seen on it */
+	bool committed;      /* all of it is in the base, and nobody has written to it since */
+	bool pivot_asked;    /* the base may be newer than the overlay */
+	int domain_id;       /* which run of the domain that was */
+	uint64_t peak_bytes; /* the most that it took on the host */
 };
 
 /* Note what there is before, and make the empty overlay PATH for a disk of VIRTUAL_BYTES, with the owner of the base. The
@@ -40,7 +40,8 @@ int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *dis
 	__attribute__ ((nonnull, warn_unused_result));
 
 /* Does the domain still write to the overlay, so that the base is at rest? VMC_FAILED if not. */
-int vmc_overlay_check (struct vmc_overlay *overlay, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+int vmc_overlay_check (struct vmc_overlay *overlay, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* Bring the domain home from whatever state it is in: running on the overlay, with or without a commit at work, shut off
  * meanwhile, gone. Does not end with an interrupt: it is what an interrupt leads to. 0: the disk is on its base, the

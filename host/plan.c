@@ -27,7 +27,8 @@ static int check_domain (const struct vmc_domain_facts *domain, struct vmc_error
 	if (!domain->local)
 		return refuse (err, "the domain runs on another host; run vmcompact there, where its images are");
 	if (domain->job)
-		return refuse (err, "a migration, backup or save of the domain is under way; try again when it has ended");
+		return refuse (err,
+			       "a migration, backup or save of the domain is under way; try again when it has ended");
 	if (!domain->agent)
 		return vmc_fail (err, VMC_NO_AGENT, 0, "%s", domain->why_no_agent);
 	return 0;
@@ -46,7 +47,8 @@ static int check_stale (const struct vmc_disk *disk, struct vmc_error *err)
 	if (!ends_with (disk->path, VMC_OVERLAY_SUFFIX))
 		return 0;
 	return vmc_fail (err, VMC_REFUSED, 0,
-			 "it runs on the overlay of an earlier run that was killed; bring it home with: virsh blockcommit DOMAIN %s "
+			 "it runs on the overlay of an earlier run that was killed; bring it home with: virsh "
+			 "blockcommit DOMAIN %s "
 			 "--active --shallow --pivot --wait",
 			 disk->target);
 }
@@ -58,7 +60,8 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 	if (strcmp (disk->device, "disk") != 0)
 		return vmc_fail (err, VMC_UNSUPPORTED, 0, "it is a %s, not a disk", disk->device);
 	if (strcmp (disk->type, "file") != 0)
-		return vmc_fail (err, VMC_REFUSED, 0, "it is a disk of type '%s'; only images in files can be compacted", disk->type);
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "it is a disk of type '%s'; only images in files can be compacted", disk->type);
 	if (disk->read_only)
 		return refuse (err, "it is read-only");
 	if (disk->shareable)
@@ -72,13 +75,16 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 	if (disk->mirror)
 		return refuse (err, "a block job is at work on it; try again when it has ended (virsh blockjob)");
 	if (strcmp (disk->bus, "virtio") != 0 && strcmp (disk->bus, "scsi") != 0)
-		return vmc_fail (err, VMC_REFUSED, 0, "it is on the bus '%s'; only virtio and scsi are handled", disk->bus);
+		return vmc_fail (err, VMC_REFUSED, 0, "it is on the bus '%s'; only virtio and scsi are handled",
+				 disk->bus);
 	if (strcmp (disk->format, "qcow2") != 0 && strcmp (disk->format, "raw") != 0)
-		return vmc_fail (err, VMC_REFUSED, 0, "its format is '%s'; only qcow2 and raw are handled", disk->format);
+		return vmc_fail (err, VMC_REFUSED, 0, "its format is '%s'; only qcow2 and raw are handled",
+				 disk->format);
 	if (!facts->image_known)
 		return refuse (err, facts->why_no_image);
 	if (facts->used_by[0] != 0)
-		return vmc_fail (err, VMC_REFUSED, 0, "the domain '%s' uses the same file, as a disk or a backing file", facts->used_by);
+		return vmc_fail (err, VMC_REFUSED, 0, "the domain '%s' uses the same file, as a disk or a backing file",
+				 facts->used_by);
 	if (facts->filesystem_count == 0)
 		return refuse (err, facts->why_no_guest_disk);
 	return 0;
@@ -94,23 +100,30 @@ static int check_filesystems (const struct vmc_disk_facts *facts, bool trim, str
 		if (reason[0] == 0)
 			return 0;
 	}
-	return vmc_fail (err, VMC_REFUSED, 0, "no filesystem of the guest on it can be %s: %s", trim ? "trimmed" : "mapped", reason);
+	return vmc_fail (err, VMC_REFUSED, 0, "no filesystem of the guest on it can be %s: %s",
+			 trim ? "trimmed" : "mapped", reason);
 }
 
 static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
 	if (facts->domain->checkpoints)
-		return refuse (err, "the domain has checkpoints, whose bitmaps a commit would change; delete them first");
+		return refuse (err,
+			       "the domain has checkpoints, whose bitmaps a commit would change; delete them first");
 	if (!facts->domain->persistent)
-		return refuse (err, "the domain is transient: if it ended in the middle, nothing would know its disk any more");
+		return refuse (err, "the domain is transient: if it ended in the middle, nothing would know its disk "
+				    "any more");
 	if (facts->domain->qemu_version == 0)
-		return refuse (err, "the version of the QEMU that runs the guest cannot be told (it was updated since?); restart the guest");
+		return refuse (err, "the version of the QEMU that runs the guest cannot be told (it was updated "
+				    "since?); restart the guest");
 	if (vmc_plan_qemu_loses_writes (facts->domain->qemu_version))
-		return refuse (err, "this QEMU loses guest writes while a commit starts; update it to 10.0.10, 10.2.2 or newer and restart the guest");
+		return refuse (err, "this QEMU loses guest writes while a commit starts; update it to 10.0.10, 10.2.2 "
+				    "or newer and restart the guest");
 	if (facts->why_no_punch[0] != 0)
 		return refuse (err, facts->why_no_punch);
 	if (facts->in_the_way)
-		return vmc_fail (err, VMC_REFUSED, 0, "the file '%.300s' is in the way; an earlier run may have left it", facts->overlay_path);
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "the file '%.300s' is in the way; an earlier run may have left it",
+				 facts->overlay_path);
 	if (facts->image.room_bytes < ROOM_MIN_BYTES)
 		return refuse (err, "there is less than 128 MiB of room for the overlay; see --overlay-dir");
 	return check_filesystems (facts, false, err);
@@ -129,7 +142,8 @@ static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 
 	if (can_trim) {
 		*plan = (struct vmc_plan) {.method = VMC_METHOD_TRIM, .then_commit = can_commit};
-		(void) snprintf (plan->reason, sizeof plan->reason, "the disk has discard='unmap', so a trim is enough");
+		(void) snprintf (plan->reason, sizeof plan->reason,
+				 "the disk has discard='unmap', so a trim is enough");
 		return 0;
 	}
 	if (!can_commit) {
@@ -138,8 +152,9 @@ static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 	}
 	*plan = (struct vmc_plan) {.method = VMC_METHOD_COMMIT};
 	(void) snprintf (plan->reason, sizeof plan->reason, "%s",
-			 passes_discards (facts->disk) ? "the guest cannot trim this disk"
-						       : "the disk has no discard='unmap', so QEMU drops what the guest trims");
+			 passes_discards (facts->disk)
+				 ? "the guest cannot trim this disk"
+				 : "the disk has no discard='unmap', so QEMU drops what the guest trims");
 	return 0;
 }
 

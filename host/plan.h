@@ -6,8 +6,8 @@
 #include "options.h"
 
 struct vmc_plan {
-	enum vmc_method_choice method;  /* VMC_METHOD_TRIM or VMC_METHOD_COMMIT */
-	bool then_commit;               /* auto: commit when the trim leaves something */
+	enum vmc_method_choice method; /* VMC_METHOD_TRIM or VMC_METHOD_COMMIT */
+	bool then_commit;              /* auto: commit when the trim leaves something */
 	char reason[VMC_TEXT_SIZE];
 };
 
@@ -22,7 +22,8 @@ int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wa
 uint64_t vmc_plan_left_over (uint64_t virtual_bytes, uint64_t discarded_bytes, uint64_t allocated_bytes);
 
 /* Did the host drop a trim of TRIMMED_BYTES that took the image from BEFORE to AFTER bytes? */
-bool vmc_plan_trim_dropped (uint64_t virtual_bytes, uint64_t trimmed_bytes, uint64_t before_bytes, uint64_t after_bytes);
+bool vmc_plan_trim_dropped (uint64_t virtual_bytes, uint64_t trimmed_bytes, uint64_t before_bytes,
+			    uint64_t after_bytes);
 
 /* Does this QEMU lose guest writes while a commit starts? (Fixed by commit 0f51f9c342 of QEMU; from 8.2.0 on.) */
 bool vmc_plan_qemu_loses_writes (unsigned long version);

@@ -18,7 +18,10 @@ struct vmc_process {
 };
 
 #define VMC_CLEANUP_PROCESS __attribute__ ((cleanup (vmc_process_end)))
-#define VMC_PROCESS_INIT {.output_fd = -1, .error_fd = -1}
+#define VMC_PROCESS_INIT \
+	{ \
+		.output_fd = -1, .error_fd = -1 \
+	}
 
 /* Start ARGV[0], looked up in PATH. INPUT_FD becomes its standard input (-1: /dev/null). */
 int vmc_process_start (struct vmc_process *process, const char *const argv[], int input_fd, struct vmc_error *err)

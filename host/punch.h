@@ -11,6 +11,7 @@ typedef int vmc_punch_between (void *opaque, uint64_t done_bytes, uint64_t total
 /* Punch RANGES (aligned already) into the file PATH, which must still be IMAGE, then fsync. An error or a stop leaves
  * some of them punched, which harms nothing: all of them are free. */
 int vmc_punch (const char *path, const struct vmc_image *image, const struct vmc_extents *ranges,
-	       vmc_punch_between *between, void *opaque, struct vmc_error *err) __attribute__ ((nonnull (1, 2, 3, 4, 6), warn_unused_result));
+	       vmc_punch_between *between, void *opaque, struct vmc_error *err)
+	__attribute__ ((nonnull (1, 2, 3, 4, 6), warn_unused_result));
 
 #endif

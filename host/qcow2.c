@@ -33,7 +33,8 @@ static uint64_t be64 (const unsigned char *bytes)
 static int check_features (uint64_t features, struct vmc_error *err)
 {
 	if (features & INCOMPATIBLE_CORRUPT)
-		return vmc_fail (err, VMC_REFUSED, 0, "the image is marked as corrupt; repair it with qemu-img check -r");
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "the image is marked as corrupt; repair it with qemu-img check -r");
 	if (features & INCOMPATIBLE_DATA_FILE)
 		return vmc_fail (err, VMC_REFUSED, 0, "the image keeps its data in an external data file");
 	if (features & ~INCOMPATIBLE_ALLOWED)
@@ -95,13 +96,16 @@ int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow
 	version = be32 (header + 4);
 	cluster_bits = be32 (header + 20);
 	if (version != 2 && version != 3)
-		return vmc_fail (err, VMC_REFUSED, 0, "the image has version %u of qcow2, which is not known here", version);
+		return vmc_fail (err, VMC_REFUSED, 0, "the image has version %u of qcow2, which is not known here",
+				 version);
 	if (cluster_bits < CLUSTER_BITS_MIN || cluster_bits > CLUSTER_BITS_MAX)
-		return vmc_fail (err, VMC_REFUSED, 0, "the image has clusters of 2^%u bytes, which qcow2 does not allow", cluster_bits);
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "the image has clusters of 2^%u bytes, which qcow2 does not allow", cluster_bits);
 	if (be32 (header + 32) != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the image is encrypted");
 	if (be32 (header + 60) != 0)
-		return vmc_fail (err, VMC_REFUSED, 0, "the image has internal snapshots; delete them first (virsh snapshot-delete)");
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "the image has internal snapshots; delete them first (virsh snapshot-delete)");
 	if (version == 3 && check_features (be64 (header + 72), err) < 0)
 		return -1;
 	facts->virtual_bytes = be64 (header + 24);

@@ -16,7 +16,7 @@
 struct vmc_qcow2 {
 	uint64_t virtual_bytes;
 	uint64_t cluster_bytes;
-	char backing[1024]; /* the name in the header, or empty; QEMU's own limit is 1,023 bytes */
+	char backing[1024];      /* the name in the header, or empty; QEMU's own limit is 1,023 bytes */
 	char backing_format[16]; /* as the header says, or empty: QEMU would guess then */
 };
 

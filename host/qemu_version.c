@@ -23,8 +23,8 @@ unsigned long vmc_qemu_version_parse (const char *text)
 	const char *number = strstr (text, "version ");
 	unsigned major, minor, release = 0;
 
-	if (number == NULL || sscanf (number + 8, "%u.%u.%u", &major, &minor, &release) < 2 || major > 999 || minor > 999 ||
-	    release > 999)
+	if (number == NULL || sscanf (number + 8, "%u.%u.%u", &major, &minor, &release) < 2 || major > 999 ||
+	    minor > 999 || release > 999)
 		return 0;
 	return major * 1000000UL + minor * 1000UL + release;
 }

@@ -49,7 +49,8 @@ static int get (int fd, void *data, size_t length, uint64_t deadline_ms, struct 
 static void format_uuid (const unsigned char *bytes, char *text)
 {
 	for (int i = 0, used = 0; i < 16; i++)
-		used += snprintf (text + used, 37 - (size_t) used, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
+		used += snprintf (text + used, 37 - (size_t) used, "%s%02x",
+				  i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
 }
 
 /* The ranges of one place: sorted, not overlapping, inside the place. */
@@ -75,9 +76,10 @@ static int get_ranges (int fd, const struct vmc_record *record, uint64_t deadlin
 static int check_place (const struct vmc_record *record, const struct vmc_reading *reading, uint64_t disk_bytes,
 			struct vmc_error *err)
 {
-	if (record->kind != VMC_RECORD_PLACE || record->offset > disk_bytes || record->length > disk_bytes - record->offset ||
-	    record->ranges > VMC_MAP_MAX_RANGES || (!record->usable && record->ranges > 0) ||
-	    memchr (record->text, 0, sizeof record->text) == NULL || reading->count == VMC_PARTITIONS_MAX)
+	if (record->kind != VMC_RECORD_PLACE || record->offset > disk_bytes ||
+	    record->length > disk_bytes - record->offset || record->ranges > VMC_MAP_MAX_RANGES ||
+	    (!record->usable && record->ranges > 0) || memchr (record->text, 0, sizeof record->text) == NULL ||
+	    reading->count == VMC_PARTITIONS_MAX)
 		return vmc_fail (err, VMC_PROTOCOL, 0, "the reader sent what makes no sense");
 	for (size_t i = 0; i < reading->count; i++)
 		if (record->offset < reading->places[i].offset + reading->places[i].length &&
@@ -94,14 +96,17 @@ static int take_place (int fd, const struct vmc_record *record, uint64_t disk_by
 	if (check_place (record, reading, disk_bytes, err) < 0)
 		return -1;
 	reading->count++;
-	*place = (struct vmc_witness) {.offset = record->offset, .length = record->length, .usable = record->usable != 0};
+	*place = (struct vmc_witness) {.offset = record->offset,
+				       .length = record->length,
+				       .usable = record->usable != 0};
 	if (record->has_uuid)
 		format_uuid (record->uuid, place->uuid);
 	vmc_text_escape (place->why_not, sizeof place->why_not, record->text);
 	return get_ranges (fd, record, deadline_ms, &reading->free, err);
 }
 
-static int take_all (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading, struct vmc_error *err)
+static int take_all (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
+		     struct vmc_error *err)
 {
 	for (;;) {
 		struct vmc_record record;

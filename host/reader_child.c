@@ -53,7 +53,7 @@ static int drop_rights (struct vmc_error *err)
 	return prctl (PR_SET_PDEATHSIG, SIGKILL) < 0 ? vmc_fail (err, VMC_FAILED, errno, "cannot set a signal") : 0;
 }
 
-/* --- the source --------------------------------------------------------------------------------------------------- */
+/* --- the source ------------------------------------------------------------------------------- */
 
 struct nbd_source {
 	struct vmc_source source;
@@ -83,7 +83,7 @@ static int connect_source (struct nbd_source *self, struct vmc_error *err)
 	return 0;
 }
 
-/* --- the report ----------------------------------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------- */
 
 static int put (const void *data, size_t length)
 {
@@ -127,7 +127,8 @@ static int read_place (struct vmc_source *source, const struct vmc_place *place)
 	struct vmc_error error = {0};
 
 	if (place->length < VMC_EXT4_SUPERBLOCK_OFFSET + sizeof superblock ||
-	    vmc_source_read (source, superblock, place->offset + VMC_EXT4_SUPERBLOCK_OFFSET, sizeof superblock, &error) < 0 ||
+	    vmc_source_read (source, superblock, place->offset + VMC_EXT4_SUPERBLOCK_OFFSET, sizeof superblock,
+			     &error) < 0 ||
 	    !vmc_ext4_magic (superblock))
 		return put_place (place, &geometry, false, &free, "there is no ext4");
 	if (vmc_ext4_map (source, place->offset, place->length, &geometry, &free, &error) < 0)

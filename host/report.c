@@ -63,7 +63,7 @@ enum vmc_code vmc_report_worst (const struct vmc_report *report, bool *any)
 	return worst;
 }
 
-/* --- JSON ------------------------------------------------------------------------------------------------------------ */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static void add_number (struct json_object *object, const char *key, uint64_t value)
 {
@@ -115,12 +115,13 @@ static int print_json (const struct vmc_report *report)
 	for (size_t i = 0; i < report->count; i++)
 		json_object_array_add (disks, disk_json (&report->disks[i]));
 	json_object_object_add (object, "disks", disks);
-	result = puts (json_object_to_json_string_ext (object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	result =
+		puts (json_object_to_json_string_ext (object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put (object);
 	return result < 0 ? -1 : 0;
 }
 
-/* --- the table --------------------------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 /* How many bytes of RANGES lie in [START, END). */
 static uint64_t covered (const struct vmc_extents *ranges, uint64_t start, uint64_t end)
@@ -147,7 +148,8 @@ static void print_picture (const struct vmc_disk_report *disk)
 		return;
 	(void) fputs ("      [", stdout);
 	for (uint64_t i = 0; i < PICTURE_CELLS; i++) {
-		uint64_t used = covered (&disk->used, i * cell, (i + 1) * cell), freed = covered (&disk->freed, i * cell, (i + 1) * cell);
+		uint64_t used = covered (&disk->used, i * cell, (i + 1) * cell),
+			 freed = covered (&disk->freed, i * cell, (i + 1) * cell);
 
 		(void) fputs (used + freed < cell / 16 ? marks[2] : used >= freed ? marks[0] : marks[1], stdout);
 	}
@@ -186,8 +188,8 @@ static void print_table (const struct vmc_report *report, bool dry_run)
 	if (report->count == 0)
 		return;
 	(void) printf ("%s\n", report->domain);
-	(void) printf ("%-5s %-6s %11s %11s %11s %11s %11s %9s\n", "disk", "method", "virtual", "guest uses", "before", "after",
-		       dry_run ? "reclaimable" : "reclaimed", "frozen");
+	(void) printf ("%-5s %-6s %11s %11s %11s %11s %11s %9s\n", "disk", "method", "virtual", "guest uses", "before",
+		       "after", dry_run ? "reclaimable" : "reclaimed", "frozen");
 	for (size_t i = 0; i < report->count; i++)
 		print_row (&report->disks[i], dry_run);
 }

@@ -22,7 +22,7 @@ struct vmc_disk_report {
 	uint64_t frozen_ms, duration_ms, peak_overlay_bytes;
 	bool failed;
 	struct vmc_error error;
-	char notes[VMC_TEXT_SIZE]; /* what was left out, and why */
+	char notes[VMC_TEXT_SIZE];      /* what was left out, and why */
 	struct vmc_extents used, freed; /* of the virtual disk, for the picture: on the host still, given back */
 };
 
@@ -38,7 +38,8 @@ struct vmc_report {
 void vmc_report_clear (struct vmc_report *report) __attribute__ ((nonnull));
 
 /* A new, empty entry for DISK; NULL when memory runs out. It moves when the next one is added. */
-struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct vmc_disk *disk) __attribute__ ((nonnull));
+struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct vmc_disk *disk)
+	__attribute__ ((nonnull));
 
 /* The worst code of the report; *ANY is false when nothing went wrong. */
 enum vmc_code vmc_report_worst (const struct vmc_report *report, bool *any) __attribute__ ((nonnull));

@@ -38,7 +38,7 @@ void vmc_run_drop_agent (struct vmc_run *run)
 	(void) snprintf (run->why_no_agent, sizeof run->why_no_agent, "the connection to the agent was lost");
 }
 
-/* --- facts ----------------------------------------------------------------------------------------------------------- */
+/* --- facts ------------------------------------------------------------------------------------ */
 
 /* The overlay's name; false: it does not fit. */
 static bool name_overlay (const struct vmc_run *run, struct vmc_disk_facts *facts)
@@ -49,8 +49,8 @@ static bool name_overlay (const struct vmc_run *run, struct vmc_disk_facts *fact
 	if (directory == NULL)
 		length = snprintf (facts->overlay_path, sizeof facts->overlay_path, "%s" VMC_OVERLAY_SUFFIX, path);
 	else
-		length = snprintf (facts->overlay_path, sizeof facts->overlay_path, "%s/%s-%s" VMC_OVERLAY_SUFFIX, directory,
-				   run->domain.uuid, facts->disk->target);
+		length = snprintf (facts->overlay_path, sizeof facts->overlay_path, "%s/%s-%s" VMC_OVERLAY_SUFFIX,
+				   directory, run->domain.uuid, facts->disk->target);
 	return length < (int) sizeof facts->overlay_path;
 }
 
@@ -72,7 +72,8 @@ static int look_at_image (struct vmc_run *run, struct vmc_disk_facts *facts, str
 	facts->image_known = true;
 	if (vmc_image_can_punch (base_directory, &why) < 0)
 		(void) snprintf (facts->why_no_punch, sizeof facts->why_no_punch, "%s", why.text);
-	return vmc_domain_other_user (&run->domain, facts->disk->target, &facts->image, facts->used_by, sizeof facts->used_by, err);
+	return vmc_domain_other_user (&run->domain, facts->disk->target, &facts->image, facts->used_by,
+				      sizeof facts->used_by, err);
 }
 
 static int look_at_guest (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_filesystems_result *filesystems,
@@ -101,10 +102,12 @@ static void find_agent (struct vmc_run *run)
 
 	if (!run->disks.channel)
 		(void) vmc_fail (&why, VMC_NO_AGENT, 0,
-				 "the domain has no channel for the agent; add <channel type='unix'><target type='virtio' name='"
-				 VMC_CHANNEL_NAME "'/></channel> and install vmcompact-agent in the guest");
+				 "the domain has no channel for the agent; add <channel type='unix'><target "
+				 "type='virtio' name='" VMC_CHANNEL_NAME
+				 "'/></channel> and install vmcompact-agent in the guest");
 	else if (!run->disks.channel_connected)
-		(void) vmc_fail (&why, VMC_NO_AGENT, 0, "no agent has the channel open; install vmcompact-agent in the guest and start it");
+		(void) vmc_fail (&why, VMC_NO_AGENT, 0,
+				 "no agent has the channel open; install vmcompact-agent in the guest and start it");
 	else
 		transport = vmc_stream_open (run->domain.handle, &why);
 	if (transport != NULL)
@@ -112,7 +115,7 @@ static void find_agent (struct vmc_run *run)
 	memcpy (run->why_no_agent, why.text, sizeof run->why_no_agent);
 }
 
-/* --- one disk ---------------------------------------------------------------------------------------------------------- */
+/* --- one disk --------------------------------------------------------------------------------- */
 
 static void measure (const struct vmc_disk_facts *facts, struct vmc_disk_report *report)
 {
@@ -126,10 +129,11 @@ static void measure (const struct vmc_disk_facts *facts, struct vmc_disk_report 
 }
 
 /* Did the trim of an automatic plan leave so much that a commit is due? */
-static bool trim_left_something (const struct vmc_run *run, const struct vmc_plan *plan, const struct vmc_disk_facts *facts,
-				 const struct vmc_disk_report *report)
+static bool trim_left_something (const struct vmc_run *run, const struct vmc_plan *plan,
+				 const struct vmc_disk_facts *facts, const struct vmc_disk_report *report)
 {
-	return plan->then_commit && run->agent != NULL && !vmc_interrupted () && report->allocated_after_bytes != VMC_UNKNOWN &&
+	return plan->then_commit && run->agent != NULL && !vmc_interrupted () &&
+	       report->allocated_after_bytes != VMC_UNKNOWN &&
 	       vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_after_bytes) > 0;
 }
 
@@ -146,10 +150,12 @@ static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vm
 	memcpy (report->reason, plan.reason, sizeof report->reason);
 	report->free_bytes = facts->free_bytes;
 	if (run->options->dry_run) {
-		report->reclaimable_bytes = vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
+		report->reclaimable_bytes =
+			vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
 		return 0;
 	}
-	result = plan.method == VMC_METHOD_TRIM ? vmc_trim_run (run, facts, report, err) : vmc_commit_run (run, facts, report, err);
+	result = plan.method == VMC_METHOD_TRIM ? vmc_trim_run (run, facts, report, err)
+						: vmc_commit_run (run, facts, report, err);
 	measure (facts, report);
 	return trim_left_something (run, &plan, facts, report) ? 1 : result;
 }
@@ -192,8 +198,8 @@ static int read_disks (struct vmc_run *run, struct vmc_error *err)
 	return result;
 }
 
-static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_choice wanted, struct vmc_disk_report *report,
-		     struct vmc_error *err)
+static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_choice wanted,
+		     struct vmc_disk_report *report, struct vmc_error *err)
 {
 	const struct vmc_disk *disk;
 
@@ -222,7 +228,7 @@ static void run_and_report (struct vmc_run *run, const char *target, struct vmc_
 	vmc_progress_end ();
 }
 
-/* --- the domain ----------------------------------------------------------------------------------------------------------- */
+/* --- the domain ------------------------------------------------------------------------------- */
 
 static bool chosen (const struct vmc_options *options, const char *target)
 {

@@ -14,7 +14,7 @@ struct vmc_run {
 	struct vmc_disks disks;  /* of the live XML, read anew for each disk */
 	struct vmc_agent *agent; /* NULL: there is none, or it is lost: */
 	char why_no_agent[VMC_TEXT_SIZE];
-	uint64_t deadline_ms;    /* vmc_now_ms; UINT64_MAX: none */
+	uint64_t deadline_ms; /* vmc_now_ms; UINT64_MAX: none */
 };
 
 /* A method: compact the disk of FACTS and fill REPORT with what was measured. Decides nothing: the plan has. */

@@ -22,9 +22,9 @@ struct stream {
 	virStreamPtr stream;
 	char buffer[STREAM_BUFFER_BYTES];
 	size_t used;
-	bool ended;  /* the channel was closed */
-	bool paused; /* the buffer is full: not listening */
-	bool closed; /* by us */
+	bool ended;     /* the channel was closed */
+	bool paused;    /* the buffer is full: not listening */
+	bool closed;    /* by us */
 	int references; /* the main thread's, and libvirt's as long as it may call back */
 };
 
@@ -151,7 +151,7 @@ struct vmc_transport *vmc_stream_open (virDomainPtr domain, struct vmc_error *er
 	return &self->transport;
 }
 
-/* --- sockets ------------------------------------------------------------------------------------------------------------- */
+/* --- sockets ---------------------------------------------------------------------------------- */
 
 struct socket {
 	struct vmc_transport transport;

@@ -60,6 +60,10 @@ char *vmc_text_size (char *to, uint64_t bytes)
 		value /= 1024;
 		unit++;
 	}
-	(void) snprintf (to, 16, unit == 0 || value >= 100 ? "%.0f %s" : value >= 10 ? "%.1f %s" : "%.2f %s", value, units[unit]);
+	(void) snprintf (to, 16,
+			 unit == 0 || value >= 100 ? "%.0f %s"
+			 : value >= 10             ? "%.1f %s"
+						   : "%.2f %s",
+			 value, units[unit]);
 	return to;
 }

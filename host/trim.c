@@ -64,9 +64,12 @@ static int say_dropped (const struct vmc_disk *disk, uint64_t trimmed_bytes, str
 	vmc_text_size (size, trimmed_bytes);
 	if (strcmp (disk->discard, "unmap") == 0)
 		return vmc_fail (err, VMC_DROPPED, 0,
-				 "the guest trimmed %s, but the host got nothing back although the disk has discard='unmap'; use --method=commit", size);
+				 "the guest trimmed %s, but the host got nothing back although the disk has "
+				 "discard='unmap'; use --method=commit",
+				 size);
 	return vmc_fail (err, VMC_DROPPED, 0,
-			 "the guest trimmed %s, but the host got nothing back: the <driver> of disk '%s' has no discard='unmap' in the "
+			 "the guest trimmed %s, but the host got nothing back: the <driver> of disk '%s' has no "
+			 "discard='unmap' in the "
 			 "domain's XML; add it with virsh edit and restart the guest, or use --method=commit",
 			 size, disk->target);
 }

@@ -10,33 +10,32 @@ static const struct {
 	const char *name;
 	int exit_status;
 } codes[VMC_CODES] = {
-	[VMC_FAILED] = {"failed", 1},
-	[VMC_USAGE] = {"usage", 2},
-	[VMC_REFUSED] = {"refused", 3},
-	[VMC_DROPPED] = {"dropped", 4},
-	[VMC_INTERRUPTED] = {"interrupted", 5},
-	[VMC_BUSY] = {"busy", 6},
-	[VMC_NO_AGENT] = {"no-agent", 3},
-	[VMC_TIMEOUT] = {"timeout", 1},
-	[VMC_PROTOCOL] = {"protocol", 1},
-	[VMC_UNSUPPORTED] = {"unsupported", 3},
-	[VMC_CANCELLED] = {"cancelled", 1},
-	[VMC_NOT_HELD] = {"not-held", 1},
+	[VMC_FAILED] = {"failed", 1},           [VMC_USAGE] = {"usage", 2},
+	[VMC_REFUSED] = {"refused", 3},         [VMC_DROPPED] = {"dropped", 4},
+	[VMC_INTERRUPTED] = {"interrupted", 5}, [VMC_BUSY] = {"busy", 6},
+	[VMC_NO_AGENT] = {"no-agent", 3},       [VMC_TIMEOUT] = {"timeout", 1},
+	[VMC_PROTOCOL] = {"protocol", 1},       [VMC_UNSUPPORTED] = {"unsupported", 3},
+	[VMC_CANCELLED] = {"cancelled", 1},     [VMC_NOT_HELD] = {"not-held", 1},
 };
 
-#define ERRNO(name) {name, #name}
+#define ERRNO(name) \
+	{ \
+		name, #name \
+	}
 static const struct {
 	int number;
 	const char *name;
 } errnos[] = {
-	ERRNO (EPERM), ERRNO (ENOENT), ERRNO (EINTR), ERRNO (EIO), ERRNO (ENXIO), ERRNO (E2BIG), ERRNO (EBADF),
-	ERRNO (EAGAIN), ERRNO (ENOMEM), ERRNO (EACCES), ERRNO (EFAULT), ERRNO (EBUSY), ERRNO (EEXIST), ERRNO (EXDEV),
-	ERRNO (ENODEV), ERRNO (ENOTDIR), ERRNO (EISDIR), ERRNO (EINVAL), ERRNO (ENFILE), ERRNO (EMFILE), ERRNO (ENOTTY),
-	ERRNO (ETXTBSY), ERRNO (EFBIG), ERRNO (ENOSPC), ERRNO (ESPIPE), ERRNO (EROFS), ERRNO (EPIPE), ERRNO (ERANGE),
-	ERRNO (EDEADLK), ERRNO (ENAMETOOLONG), ERRNO (ENOSYS), ERRNO (ELOOP), ERRNO (EPROTO), ERRNO (EBADMSG),
-	ERRNO (EOVERFLOW), ERRNO (EOPNOTSUPP), ERRNO (EADDRINUSE), ERRNO (ECONNRESET), ERRNO (ETIMEDOUT),
-	ERRNO (ECONNREFUSED), ERRNO (EALREADY), ERRNO (EINPROGRESS), ERRNO (ESTALE), ERRNO (EUCLEAN), ERRNO (EDQUOT),
-	ERRNO (EREMOTEIO), ERRNO (ECANCELED),
+	ERRNO (EPERM),      ERRNO (ENOENT),      ERRNO (EINTR),      ERRNO (EIO),       ERRNO (ENXIO),
+	ERRNO (E2BIG),      ERRNO (EBADF),       ERRNO (EAGAIN),     ERRNO (ENOMEM),    ERRNO (EACCES),
+	ERRNO (EFAULT),     ERRNO (EBUSY),       ERRNO (EEXIST),     ERRNO (EXDEV),     ERRNO (ENODEV),
+	ERRNO (ENOTDIR),    ERRNO (EISDIR),      ERRNO (EINVAL),     ERRNO (ENFILE),    ERRNO (EMFILE),
+	ERRNO (ENOTTY),     ERRNO (ETXTBSY),     ERRNO (EFBIG),      ERRNO (ENOSPC),    ERRNO (ESPIPE),
+	ERRNO (EROFS),      ERRNO (EPIPE),       ERRNO (ERANGE),     ERRNO (EDEADLK),   ERRNO (ENAMETOOLONG),
+	ERRNO (ENOSYS),     ERRNO (ELOOP),       ERRNO (EPROTO),     ERRNO (EBADMSG),   ERRNO (EOVERFLOW),
+	ERRNO (EOPNOTSUPP), ERRNO (EADDRINUSE),  ERRNO (ECONNRESET), ERRNO (ETIMEDOUT), ERRNO (ECONNREFUSED),
+	ERRNO (EALREADY),   ERRNO (EINPROGRESS), ERRNO (ESTALE),     ERRNO (EUCLEAN),   ERRNO (EDQUOT),
+	ERRNO (EREMOTEIO),  ERRNO (ECANCELED),
 };
 #define N_ERRNOS (sizeof errnos / sizeof errnos[0])
 

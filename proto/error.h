@@ -37,7 +37,8 @@ int vmc_fail (struct vmc_error *err, enum vmc_code code, int errnum, const char 
 	__attribute__ ((format (printf, 4, 5), nonnull (1, 4)));
 
 /* Put "CONTEXT: " before the text of ERR and return -1. */
-int vmc_fail_in (struct vmc_error *err, const char *format, ...) __attribute__ ((format (printf, 2, 3), nonnull (1, 2)));
+int vmc_fail_in (struct vmc_error *err, const char *format, ...)
+	__attribute__ ((format (printf, 2, 3), nonnull (1, 2)));
 
 /* The name of CODE on the wire ("no-agent"). Never NULL. */
 const char *vmc_code_name (enum vmc_code code);

@@ -117,7 +117,8 @@ int vmc_extents_subtract (const struct vmc_extents *a, const struct vmc_extents 
 		while (j < b->count && end_of (&b->items[j]) <= start)
 			j++;
 		for (size_t k = j; k < b->count && b->items[k].start < end; k++) {
-			if (b->items[k].start > start && vmc_extents_add (out, start, b->items[k].start - start, err) < 0)
+			if (b->items[k].start > start &&
+			    vmc_extents_add (out, start, b->items[k].start - start, err) < 0)
 				return -1;
 			start = end_of (&b->items[k]);
 		}

@@ -201,7 +201,7 @@ static struct json_object *encode_value (const struct vmc_field *field, const vo
 
 	switch (field->type) {
 	case VMC_FIELD_NUMBER:
-		return json_object_new_int64 ((int64_t) *(const uint64_t *) member);
+		return json_object_new_int64 ((int64_t) * (const uint64_t *) member);
 	case VMC_FIELD_BOOL:
 		return json_object_new_boolean (*(const bool *) member);
 	case VMC_FIELD_TEXT:

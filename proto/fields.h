@@ -38,14 +38,30 @@ struct vmc_list {
 	size_t count;
 };
 
-#define VMC_NUMBER(type, member) {#member, VMC_FIELD_NUMBER, offsetof (type, member), 0, NULL, 0}
-#define VMC_BOOL(type, member) {#member, VMC_FIELD_BOOL, offsetof (type, member), 0, NULL, 0}
+#define VMC_NUMBER(type, member) \
+	{ \
+#member, VMC_FIELD_NUMBER, offsetof(type, member), 0, NULL, 0 \
+	}
+#define VMC_BOOL(type, member) \
+	{ \
+#member, VMC_FIELD_BOOL, offsetof(type, member), 0, NULL, 0 \
+	}
 #define VMC_TEXT(type, member) \
-	{#member, VMC_FIELD_TEXT, offsetof (type, member), sizeof ((type *) NULL)->member, NULL, 0}
+	{ \
+#member, VMC_FIELD_TEXT, offsetof(type, member), sizeof((type *) NULL)->member, NULL, 0 \
+	}
 #define VMC_LIST(type, member, max, table, element_type) \
-	{#member, VMC_FIELD_LIST, offsetof (type, member), max, table, sizeof (element_type)}
-#define VMC_RANGES(type, member, max) {#member, VMC_FIELD_RANGES, offsetof (type, member), max, NULL, 0}
-#define VMC_FIELDS_END {NULL, VMC_FIELD_NUMBER, 0, 0, NULL, 0}
+	{ \
+#member, VMC_FIELD_LIST, offsetof(type, member), max, table, sizeof(element_type) \
+	}
+#define VMC_RANGES(type, member, max) \
+	{ \
+#member, VMC_FIELD_RANGES, offsetof(type, member), max, NULL, 0 \
+	}
+#define VMC_FIELDS_END \
+	{ \
+		NULL, VMC_FIELD_NUMBER, 0, 0, NULL, 0 \
+	}
 
 /* Fill STRUCTURE (all zero before) from OBJECT. On failure it is left for vmc_fields_clear. */
 int vmc_fields_decode (const struct vmc_field *table, struct json_object *object, void *structure,

@@ -23,7 +23,10 @@ struct vmc_frame {
 	bool overlong; /* skipping to the next newline */
 };
 
-#define VMC_FRAME_INIT(max) {.max_bytes = (max)}
+#define VMC_FRAME_INIT(max) \
+	{ \
+		.max_bytes = (max) \
+	}
 
 enum vmc_frame_result {
 	VMC_FRAME_MORE,     /* all input is taken, no line is complete */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the fields of each method ------------------------------------------------------------------------------- */
+/* --- the fields of each method ---------------------------------------------------------------- */
 
 static const struct vmc_field name_fields[] = {
 	{NULL, VMC_FIELD_TEXT, offsetof (struct vmc_name, name), VMC_NAME_SIZE, NULL, 0},
@@ -15,75 +15,67 @@ static const struct vmc_field no_fields[] = {VMC_FIELDS_END};
 #define SESSION(type) VMC_TEXT (type, session)
 
 static const struct vmc_field session_params[] = {SESSION (struct vmc_session_params), VMC_FIELDS_END};
-static const struct vmc_field token_params[] = {
-	SESSION (struct vmc_token_params), VMC_TEXT (struct vmc_token_params, token), VMC_FIELDS_END};
+static const struct vmc_field token_params[] = {SESSION (struct vmc_token_params),
+						VMC_TEXT (struct vmc_token_params, token), VMC_FIELDS_END};
 
-static const struct vmc_field hello_params[] = {
-	VMC_TEXT (struct vmc_hello_params, nonce), VMC_NUMBER (struct vmc_hello_params, protocol_min),
-	VMC_NUMBER (struct vmc_hello_params, protocol_max), VMC_FIELDS_END};
-static const struct vmc_field hello_result[] = {
-	VMC_TEXT (struct vmc_hello_result, nonce),
-	VMC_TEXT (struct vmc_hello_result, session),
-	VMC_TEXT (struct vmc_hello_result, agent_version),
-	VMC_TEXT (struct vmc_hello_result, boot_id),
-	VMC_NUMBER (struct vmc_hello_result, protocol),
-	VMC_LIST (struct vmc_hello_result, capabilities, VMC_CAPABILITIES_MAX, name_fields, struct vmc_name),
-	VMC_FIELDS_END};
+static const struct vmc_field hello_params[] = {VMC_TEXT (struct vmc_hello_params, nonce),
+						VMC_NUMBER (struct vmc_hello_params, protocol_min),
+						VMC_NUMBER (struct vmc_hello_params, protocol_max), VMC_FIELDS_END};
+static const struct vmc_field hello_result[] = {VMC_TEXT (struct vmc_hello_result, nonce),
+						VMC_TEXT (struct vmc_hello_result, session),
+						VMC_TEXT (struct vmc_hello_result, agent_version),
+						VMC_TEXT (struct vmc_hello_result, boot_id),
+						VMC_NUMBER (struct vmc_hello_result, protocol),
+						VMC_LIST (struct vmc_hello_result, capabilities, VMC_CAPABILITIES_MAX,
+							  name_fields, struct vmc_name),
+						VMC_FIELDS_END};
 
-static const struct vmc_field filesystem_fields[] = {
-	VMC_TEXT (struct vmc_filesystem, filesystem),
-	VMC_TEXT (struct vmc_filesystem, type),
-	VMC_TEXT (struct vmc_filesystem, uuid),
-	VMC_TEXT (struct vmc_filesystem, mount_point),
-	VMC_TEXT (struct vmc_filesystem, device),
-	VMC_TEXT (struct vmc_filesystem, disk),
-	VMC_TEXT (struct vmc_filesystem, serial),
-	VMC_TEXT (struct vmc_filesystem, address),
-	VMC_TEXT (struct vmc_filesystem, stack),
-	VMC_TEXT (struct vmc_filesystem, why_not_trim),
-	VMC_TEXT (struct vmc_filesystem, why_not_map),
-	VMC_NUMBER (struct vmc_filesystem, disk_bytes),
-	VMC_NUMBER (struct vmc_filesystem, offset),
-	VMC_NUMBER (struct vmc_filesystem, size_bytes),
-	VMC_NUMBER (struct vmc_filesystem, free_bytes),
-	VMC_FIELDS_END};
-static const struct vmc_field filesystems_result[] = {
-	VMC_LIST (struct vmc_filesystems_result, filesystems, VMC_FILESYSTEMS_MAX, filesystem_fields,
-		  struct vmc_filesystem),
-	VMC_FIELDS_END};
+static const struct vmc_field filesystem_fields[] =
+	{VMC_TEXT (struct vmc_filesystem, filesystem),   VMC_TEXT (struct vmc_filesystem, type),
+	 VMC_TEXT (struct vmc_filesystem, uuid),         VMC_TEXT (struct vmc_filesystem, mount_point),
+	 VMC_TEXT (struct vmc_filesystem, device),       VMC_TEXT (struct vmc_filesystem, disk),
+	 VMC_TEXT (struct vmc_filesystem, serial),       VMC_TEXT (struct vmc_filesystem, address),
+	 VMC_TEXT (struct vmc_filesystem, stack),        VMC_TEXT (struct vmc_filesystem, why_not_trim),
+	 VMC_TEXT (struct vmc_filesystem, why_not_map),  VMC_NUMBER (struct vmc_filesystem, disk_bytes),
+	 VMC_NUMBER (struct vmc_filesystem, offset),     VMC_NUMBER (struct vmc_filesystem, size_bytes),
+	 VMC_NUMBER (struct vmc_filesystem, free_bytes), VMC_FIELDS_END};
+static const struct vmc_field filesystems_result[] = {VMC_LIST (struct vmc_filesystems_result, filesystems,
+								VMC_FILESYSTEMS_MAX, filesystem_fields,
+								struct vmc_filesystem),
+						      VMC_FIELDS_END};
 
-static const struct vmc_field trim_params[] = {
-	SESSION (struct vmc_trim_params), VMC_TEXT (struct vmc_trim_params, filesystem),
-	VMC_NUMBER (struct vmc_trim_params, minimum_bytes), VMC_BOOL (struct vmc_trim_params, force), VMC_FIELDS_END};
+static const struct vmc_field trim_params[] = {SESSION (struct vmc_trim_params),
+					       VMC_TEXT (struct vmc_trim_params, filesystem),
+					       VMC_NUMBER (struct vmc_trim_params, minimum_bytes),
+					       VMC_BOOL (struct vmc_trim_params, force), VMC_FIELDS_END};
 static const struct vmc_field trim_result[] = {VMC_NUMBER (struct vmc_trim_result, trimmed_bytes), VMC_FIELDS_END};
 
-static const struct vmc_field freeze_params[] = {
-	SESSION (struct vmc_freeze_params),
-	VMC_LIST (struct vmc_freeze_params, filesystems, VMC_FILESYSTEMS_MAX, name_fields, struct vmc_name),
-	VMC_NUMBER (struct vmc_freeze_params, deadline_ms), VMC_FIELDS_END};
-static const struct vmc_field freeze_result[] = {
-	VMC_TEXT (struct vmc_freeze_result, token),
-	VMC_LIST (struct vmc_freeze_result, frozen, VMC_FILESYSTEMS_MAX, name_fields, struct vmc_name),
-	VMC_NUMBER (struct vmc_freeze_result, ranges), VMC_BOOL (struct vmc_freeze_result, complete), VMC_FIELDS_END};
+static const struct vmc_field freeze_params[] = {SESSION (struct vmc_freeze_params),
+						 VMC_LIST (struct vmc_freeze_params, filesystems, VMC_FILESYSTEMS_MAX,
+							   name_fields, struct vmc_name),
+						 VMC_NUMBER (struct vmc_freeze_params, deadline_ms), VMC_FIELDS_END};
+static const struct vmc_field freeze_result[] = {VMC_TEXT (struct vmc_freeze_result, token),
+						 VMC_LIST (struct vmc_freeze_result, frozen, VMC_FILESYSTEMS_MAX,
+							   name_fields, struct vmc_name),
+						 VMC_NUMBER (struct vmc_freeze_result, ranges),
+						 VMC_BOOL (struct vmc_freeze_result, complete), VMC_FIELDS_END};
 
-static const struct vmc_field map_params[] = {
-	SESSION (struct vmc_map_params), VMC_TEXT (struct vmc_map_params, token),
-	VMC_NUMBER (struct vmc_map_params, position), VMC_FIELDS_END};
-static const struct vmc_field map_result[] = {
-	VMC_RANGES (struct vmc_map_result, ranges, VMC_MAP_PAGE_RANGES), VMC_NUMBER (struct vmc_map_result, next),
-	VMC_FIELDS_END};
+static const struct vmc_field map_params[] = {SESSION (struct vmc_map_params), VMC_TEXT (struct vmc_map_params, token),
+					      VMC_NUMBER (struct vmc_map_params, position), VMC_FIELDS_END};
+static const struct vmc_field map_result[] = {VMC_RANGES (struct vmc_map_result, ranges, VMC_MAP_PAGE_RANGES),
+					      VMC_NUMBER (struct vmc_map_result, next), VMC_FIELDS_END};
 
-static const struct vmc_field thaw_result[] = {
-	VMC_BOOL (struct vmc_thaw_result, held), VMC_NUMBER (struct vmc_thaw_result, frozen_ms), VMC_FIELDS_END};
+static const struct vmc_field thaw_result[] = {VMC_BOOL (struct vmc_thaw_result, held),
+					       VMC_NUMBER (struct vmc_thaw_result, frozen_ms), VMC_FIELDS_END};
 static const struct vmc_field cancel_result[] = {VMC_BOOL (struct vmc_cancel_result, cancelled), VMC_FIELDS_END};
 static const struct vmc_field ping_result[] = {VMC_NUMBER (struct vmc_ping_result, uptime_ms), VMC_FIELDS_END};
-static const struct vmc_field status_result[] = {
-	VMC_TEXT (struct vmc_status_result, job), VMC_BOOL (struct vmc_status_result, frozen),
-	VMC_NUMBER (struct vmc_status_result, deadline_ms), VMC_FIELDS_END};
+static const struct vmc_field status_result[] = {VMC_TEXT (struct vmc_status_result, job),
+						 VMC_BOOL (struct vmc_status_result, frozen),
+						 VMC_NUMBER (struct vmc_status_result, deadline_ms), VMC_FIELDS_END};
 
-static const struct vmc_field progress_fields[] = {
-	VMC_NUMBER (struct vmc_progress, id), VMC_NUMBER (struct vmc_progress, done_bytes),
-	VMC_NUMBER (struct vmc_progress, total_bytes), VMC_FIELDS_END};
+static const struct vmc_field progress_fields[] = {VMC_NUMBER (struct vmc_progress, id),
+						   VMC_NUMBER (struct vmc_progress, done_bytes),
+						   VMC_NUMBER (struct vmc_progress, total_bytes), VMC_FIELDS_END};
 
 static const struct vmc_method_info methods[VMC_METHODS] = {
 	[VMC_HELLO] = {"hello", hello_params, hello_result},
@@ -102,17 +94,17 @@ const struct vmc_method_info *vmc_method (enum vmc_method method)
 	return &methods[method];
 }
 
-/* --- the error object ------------------------------------------------------------------------------------------ */
+/* --- the error object ------------------------------------------------------------------------- */
 
 struct wire_error_data {
 	char code[VMC_NAME_SIZE];
 	char errnum[VMC_NAME_SIZE];
 };
 
-static const struct vmc_field error_data_fields[] = {
-	{"code", VMC_FIELD_TEXT, offsetof (struct wire_error_data, code), VMC_NAME_SIZE, NULL, 0},
-	{"errno", VMC_FIELD_TEXT, offsetof (struct wire_error_data, errnum), VMC_NAME_SIZE, NULL, 0},
-	VMC_FIELDS_END};
+static const struct vmc_field error_data_fields[] =
+	{{"code", VMC_FIELD_TEXT, offsetof (struct wire_error_data, code), VMC_NAME_SIZE, NULL, 0},
+	 {"errno", VMC_FIELD_TEXT, offsetof (struct wire_error_data, errnum), VMC_NAME_SIZE, NULL, 0},
+	 VMC_FIELDS_END};
 
 static int decode_error (struct json_object *object, struct vmc_error *error, struct vmc_error *err)
 {
@@ -147,7 +139,7 @@ static struct json_object *encode_error (const struct vmc_error *error)
 	return object;
 }
 
-/* --- lines ------------------------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 void vmc_message_clear (struct vmc_message *message)
 {
@@ -197,9 +189,9 @@ static struct json_object *member (struct json_object *object, const char *key)
 static int decode_call (struct vmc_message *message, struct json_object *name, struct vmc_error *err)
 {
 	message->body = member (message->root, "params");
-	if (message->body == NULL ||
-	    json_object_object_length (message->root) != (message->id_known ? 4 : 3))
-		return vmc_fail (err, VMC_PROTOCOL, EBADMSG, "a request must have 'jsonrpc', 'id', 'method' and 'params'");
+	if (message->body == NULL || json_object_object_length (message->root) != (message->id_known ? 4 : 3))
+		return vmc_fail (err, VMC_PROTOCOL, EBADMSG,
+				 "a request must have 'jsonrpc', 'id', 'method' and 'params'");
 	if (!message->id_known && strcmp (json_object_get_string (name), "progress") == 0) {
 		message->kind = VMC_PROGRESS;
 		return vmc_fields_decode (progress_fields, message->body, &message->progress, err);
@@ -251,7 +243,8 @@ int vmc_message_decode (const char *line, size_t length, struct vmc_message *mes
 /* Takes over ROOT. */
 static char *finish_line (struct json_object *root)
 {
-	const char *text = json_object_to_json_string_ext (root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	const char *text =
+		json_object_to_json_string_ext (root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 	size_t length = text ? strlen (text) : 0;
 	char *line = text ? malloc (length + 2) : NULL;
 

@@ -157,8 +157,8 @@ const struct vmc_method_info *vmc_method (enum vmc_method method) __attribute__ 
 struct vmc_message {
 	enum vmc_message_kind { VMC_REQUEST, VMC_RESULT, VMC_ERROR, VMC_PROGRESS } kind;
 	uint64_t id;
-	bool id_known;          /* false: a line from which no id could be read */
-	enum vmc_method method; /* VMC_REQUEST */
+	bool id_known;            /* false: a line from which no id could be read */
+	enum vmc_method method;   /* VMC_REQUEST */
 	struct json_object *body; /* params or result, borrowed from root */
 	struct json_object *root;
 	struct vmc_error error; /* VMC_ERROR */

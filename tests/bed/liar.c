@@ -73,7 +73,9 @@ static void fake_freeze (int64_t id, struct json_object *params)
 	char line[1024];
 
 	json_object_object_get_ex (params, "filesystems", &names);
-	snprintf (line, sizeof line, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"token\":\"fake\",\"frozen\":%s,\"ranges\":1,\"complete\":true}}",
+	snprintf (line, sizeof line,
+		  "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"token\":\"fake\",\"frozen\":%s,\"ranges\":1,"
+		  "\"complete\":true}}",
 		  (long long) id, json_object_to_json_string (names));
 	put_line (port, line);
 }
@@ -115,12 +117,16 @@ static int lie_to_agent (struct json_object *message)
 	if (!is ("fake-freeze"))
 		return 0;
 	if (strcmp (method, "thaw") == 0)
-		snprintf (line, sizeof line, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"held\":true,\"frozen_ms\":1}}", (long long) id);
+		snprintf (line, sizeof line,
+			  "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"held\":true,\"frozen_ms\":1}}",
+			  (long long) id);
 	else if (map_answers++ == 0)
-		snprintf (line, sizeof line, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"ranges\":[[0,%llu]],\"next\":1}}", (long long) id,
-			  (unsigned long long) disk_bytes);
+		snprintf (line, sizeof line,
+			  "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"ranges\":[[0,%llu]],\"next\":1}}",
+			  (long long) id, (unsigned long long) disk_bytes);
 	else
-		snprintf (line, sizeof line, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"ranges\":[],\"next\":1}}", (long long) id);
+		snprintf (line, sizeof line, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"ranges\":[],\"next\":1}}",
+			  (long long) id);
 	put_line (port, line);
 	return 1;
 }
@@ -131,7 +137,8 @@ static void lie_to_host (struct json_object *message)
 	struct json_object *member, *result, *pair, *list;
 	int64_t id;
 
-	if (!json_object_object_get_ex (message, "id", &member) || !json_object_object_get_ex (message, "result", &result))
+	if (!json_object_object_get_ex (message, "id", &member) ||
+	    !json_object_object_get_ex (message, "result", &result))
 		return;
 	id = json_object_get_int64 (member);
 	if (id == filesystems_id && json_object_object_get_ex (result, "filesystems", &list)) {
@@ -243,7 +250,8 @@ static void be_rude (void)
 		for (int i = 0; is ("overlong") && i < 40; i++)
 			put (port, noise, sizeof noise);
 		for (long i = 0; is ("flood") && i < 300000; i++)
-			put_line (port, "{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":{\"id\":1,\"done_bytes\":1,\"total_bytes\":2}}");
+			put_line (port, "{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":{\"id\":1,\"done_"
+					"bytes\":1,\"total_bytes\":2}}");
 	}
 }
 

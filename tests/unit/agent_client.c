@@ -252,7 +252,8 @@ static void freezes_both (int fd)
 	greet (fd);
 	request = hear (fd);
 	result (fd, id_of (request) + 5, "{}"); /* of nobody's request */
-	say (fd, "{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":{\"id\":2,\"done_bytes\":1,\"total_bytes\":2}}\n");
+	say (fd, "{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":{\"id\":2,\"done_bytes\":1,\"total_bytes\":2}"
+		 "}\n");
 	result (fd, id_of (request), "{\"token\":\"t\",\"frozen\":[\"1:1\",\"1:2\"],\"ranges\":0,\"complete\":true}");
 	pause ();
 }

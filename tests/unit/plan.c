@@ -1,0 +1,490 @@
+/* plan.c - tests of host/plan.c: a table of facts and what is decided from them */
+#include "unit.h"
+
+#include "plan.h"
+
+#define MIB (UINT64_C (1) << 20)
+#define GIB (UINT64_C (1) << 30)
+#define GOOD_QEMU 10000010 /* 10.0.10 */
+
+static struct vmc_domain_facts domain;
+static struct vmc_disk disk;
+static struct vmc_filesystem one, two;
+static struct vmc_disk_facts facts;
+
+/* Facts that nothing speaks against: a qcow2 image on virtio, without discard. */
+static int make_good (void **state)
+{
+	(void) state;
+	domain = (struct vmc_domain_facts) {.active = true,
+					    .local = true,
+					    .agent = true,
+					    .persistent = true,
+					    .qemu_version = GOOD_QEMU};
+	memset (&disk, 0, sizeof disk);
+	strcpy (disk.target, "vda");
+	strcpy (disk.bus, "virtio");
+	strcpy (disk.type, "file");
+	strcpy (disk.device, "disk");
+	strcpy (disk.format, "qcow2");
+	strcpy (disk.path, "/images/vm1.qcow2");
+	memset (&one, 0, sizeof one);
+	memset (&two, 0, sizeof two);
+	memset (&facts, 0, sizeof facts);
+	facts.domain = &domain;
+	facts.disk = &disk;
+	facts.image_known = true;
+	facts.image.room_bytes = GIB;
+	facts.filesystems[0] = &one;
+	facts.filesystems[1] = &two;
+	facts.filesystem_count = 2;
+	return 0;
+}
+
+static void assert_plan (enum vmc_method_choice wanted, enum vmc_method_choice method, bool then_commit,
+			 const char *reason)
+{
+	struct vmc_plan plan;
+	struct vmc_error err;
+
+	if (vmc_plan_disk (&facts, wanted, &plan, &err) < 0)
+		fail_msg ("%s", err.text);
+	assert_int_equal (plan.method, method);
+	assert_int_equal (plan.then_commit, then_commit);
+	assert_contains (plan.reason, reason);
+}
+
+static void assert_refusal (enum vmc_method_choice wanted, enum vmc_code code, const char *reason)
+{
+	struct vmc_plan plan;
+	struct vmc_error err;
+
+	if (vmc_plan_disk (&facts, wanted, &plan, &err) == 0)
+		fail_msg ("'%s' was not a reason to refuse", reason);
+	assert_error (err, code, reason);
+}
+
+/* For every method. */
+static void assert_refused_with (enum vmc_code code, const char *reason)
+{
+	for (int method = VMC_METHOD_AUTO; method <= VMC_METHOD_COMMIT; method++)
+		assert_refusal (method, code, reason);
+}
+
+static void assert_refused (const char *reason)
+{
+	assert_refused_with (VMC_REFUSED, reason);
+}
+
+/* --- what is chosen --------------------------------------------------------------------------- */
+
+static void without_discard_it_is_a_commit (void **state)
+{
+	(void) state;
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "the disk has no discard='unmap'");
+	strcpy (disk.discard, "ignore");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "the disk has no discard='unmap'");
+}
+
+static void with_discard_it_is_a_trim_first (void **state)
+{
+	(void) state;
+	strcpy (disk.discard, "unmap");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, true, "discard='unmap', so a trim is enough");
+}
+
+static void a_trim_needs_no_commit (void **state)
+{
+	(void) state;
+	strcpy (disk.discard, "unmap");
+	domain.checkpoints = true;
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, false, "a trim is enough");
+}
+
+static void what_cannot_be_trimmed_is_committed (void **state)
+{
+	(void) state;
+	strcpy (disk.discard, "unmap");
+	strcpy (one.why_not_trim, "no discard");
+	strcpy (two.why_not_trim, "no discard");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "the guest cannot trim this disk");
+}
+
+static void one_filesystem_that_can_is_enough (void **state)
+{
+	(void) state;
+	strcpy (disk.discard, "unmap");
+	strcpy (one.why_not_trim, "no discard");
+	strcpy (one.why_not_map, "not ext4");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, true, "");
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+}
+
+static void what_was_asked_for_is_done (void **state)
+{
+	(void) state;
+	assert_plan (VMC_METHOD_TRIM, VMC_METHOD_TRIM, false, "asked for");
+	strcpy (disk.discard, "unmap");
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "asked for");
+}
+
+static void raw_and_scsi_are_handled_too (void **state)
+{
+	(void) state;
+	strcpy (disk.format, "raw");
+	strcpy (disk.bus, "scsi");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "");
+}
+
+/* --- what the domain forbids ------------------------------------------------------------------ */
+
+static void a_domain_must_run (void **state)
+{
+	(void) state;
+	domain.active = false;
+	assert_refused ("the domain is not running");
+}
+
+static void a_domain_must_be_here (void **state)
+{
+	(void) state;
+	domain.local = false;
+	assert_refused ("the domain runs on another host");
+}
+
+static void a_domain_must_have_no_job (void **state)
+{
+	(void) state;
+	domain.job = true;
+	assert_refused ("a migration, backup or save of the domain is under way");
+}
+
+static void a_domain_must_have_an_agent (void **state)
+{
+	(void) state;
+	domain.agent = false;
+	strcpy (domain.why_no_agent, "nothing answers");
+	assert_refused_with (VMC_NO_AGENT, "nothing answers");
+}
+
+/* --- what the disk forbids -------------------------------------------------------------------- */
+
+static void a_cdrom_is_no_disk (void **state)
+{
+	(void) state;
+	strcpy (disk.device, "cdrom");
+	assert_refused_with (VMC_UNSUPPORTED, "it is a cdrom, not a disk");
+}
+
+static void only_files_are_compacted (void **state)
+{
+	(void) state;
+	strcpy (disk.type, "network");
+	assert_refused ("it is a disk of type 'network'");
+	strcpy (disk.type, "block");
+	assert_refused ("it is a disk of type 'block'");
+}
+
+static void read_only_is_refused (void **state)
+{
+	(void) state;
+	disk.read_only = true;
+	assert_refused ("it is read-only");
+}
+
+static void shareable_is_refused (void **state)
+{
+	(void) state;
+	disk.shareable = true;
+	assert_refused ("it is shareable");
+}
+
+static void transient_is_refused (void **state)
+{
+	(void) state;
+	disk.transient = true;
+	assert_refused ("it is transient");
+}
+
+static void encrypted_is_refused (void **state)
+{
+	(void) state;
+	disk.encrypted = true;
+	assert_refused ("it is encrypted");
+}
+
+static void a_slice_is_refused (void **state)
+{
+	(void) state;
+	disk.sliced = true;
+	assert_refused ("only a slice of its file");
+}
+
+static void a_block_job_is_refused (void **state)
+{
+	(void) state;
+	disk.mirror = true;
+	assert_refused ("a block job is at work on it");
+}
+
+static void other_buses_are_refused (void **state)
+{
+	static const char *const buses[] = {"sata", "ide", "usb", "fdc", "xen", ""};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (buses); i++) {
+		strcpy (disk.bus, buses[i]);
+		assert_refused ("only virtio and scsi are handled");
+	}
+}
+
+static void other_formats_are_refused (void **state)
+{
+	static const char *const formats[] = {"vmdk", "qcow", "qed", "vdi", "luks", ""};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (formats); i++) {
+		strcpy (disk.format, formats[i]);
+		assert_refused ("only qcow2 and raw are handled");
+	}
+}
+
+static void an_overlay_of_an_earlier_run_is_refused (void **state)
+{
+	(void) state;
+	strcpy (disk.path, "/images/vm1" VMC_OVERLAY_SUFFIX);
+	assert_refused ("virsh blockcommit DOMAIN vda --active --shallow --pivot --wait");
+}
+
+static void a_name_that_only_has_the_suffix_inside_is_taken (void **state)
+{
+	(void) state;
+	strcpy (disk.path, "/images/vm1" VMC_OVERLAY_SUFFIX ".qcow2");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "");
+}
+
+static void an_image_that_is_not_known_is_refused (void **state)
+{
+	(void) state;
+	facts.image_known = false;
+	strcpy (facts.why_no_image, "the image is encrypted");
+	assert_refused ("the image is encrypted");
+}
+
+static void a_file_of_another_domain_is_refused (void **state)
+{
+	(void) state;
+	strcpy (facts.used_by, "vm2");
+	assert_refused ("the domain 'vm2' uses the same file");
+}
+
+static void a_disk_without_filesystems_is_refused (void **state)
+{
+	(void) state;
+	facts.filesystem_count = 0;
+	strcpy (facts.why_no_guest_disk, "it cannot be told");
+	assert_refused ("it cannot be told");
+}
+
+static void what_can_neither_be_trimmed_nor_mapped_is_refused (void **state)
+{
+	(void) state;
+	strcpy (one.why_not_trim, "no discard 1");
+	strcpy (two.why_not_trim, "no discard 2");
+	strcpy (one.why_not_map, "no map 1");
+	strcpy (two.why_not_map, "no map 2");
+	assert_refusal (VMC_METHOD_TRIM, VMC_REFUSED, "can be trimmed: no discard 2");
+	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "can be mapped: no map 2");
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "can be mapped: no map 2");
+	strcpy (disk.discard, "unmap");
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "can be mapped: no map 2");
+}
+
+/* --- what forbids a commit -------------------------------------------------------------------- */
+
+/* A commit is refused, also as the choice of auto; a trim is not. */
+static void assert_only_trim (const char *reason)
+{
+	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, reason);
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, reason);
+	assert_plan (VMC_METHOD_TRIM, VMC_METHOD_TRIM, false, "");
+	strcpy (disk.discard, "unmap");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, false, "");
+}
+
+static void checkpoints_forbid_a_commit (void **state)
+{
+	(void) state;
+	domain.checkpoints = true;
+	assert_only_trim ("the domain has checkpoints");
+}
+
+static void a_qemu_that_loses_writes_forbids_a_commit (void **state)
+{
+	(void) state;
+	domain.qemu_version = 10001000;
+	assert_only_trim ("this QEMU loses guest writes");
+}
+
+static void a_host_that_cannot_punch_forbids_a_commit (void **state)
+{
+	(void) state;
+	strcpy (facts.why_no_punch, "cannot punch holes");
+	assert_only_trim ("cannot punch holes");
+}
+
+static void a_transient_domain_is_not_committed (void **state)
+{
+	(void) state;
+	domain.persistent = false;
+	assert_only_trim ("the domain is transient");
+}
+
+static void an_unknown_qemu_is_not_trusted (void **state)
+{
+	(void) state;
+	domain.qemu_version = 0;
+	assert_only_trim ("cannot be told");
+}
+
+static void a_file_in_the_way_forbids_a_commit (void **state)
+{
+	(void) state;
+	facts.in_the_way = true;
+	strcpy (facts.overlay_path, "/images/vm1.overlay");
+	assert_only_trim ("the file '/images/vm1.overlay' is in the way");
+}
+
+static void too_little_room_forbids_a_commit (void **state)
+{
+	(void) state;
+	facts.image.room_bytes = 128 * MIB;
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+	facts.image.room_bytes--;
+	assert_only_trim ("less than 128 MiB of room");
+}
+
+static void filesystems_that_cannot_be_mapped_forbid_a_commit (void **state)
+{
+	(void) state;
+	strcpy (one.why_not_map, "not ext4");
+	strcpy (two.why_not_map, "not ext4");
+	assert_only_trim ("can be mapped: not ext4");
+}
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+static void the_qemus_that_lose_writes_are_known (void **state)
+{
+	static const struct {
+		unsigned long version;
+		bool loses;
+	} cases[] = {
+		{0, false}, /* not known */
+		{6002000, false},  {8001005, false},  {8001999, false},  {8002000, true},
+		{9000000, true},   {9002004, true},   {10000000, true},  {10000009, true},
+		{10000010, false}, {10000999, false}, {10001000, true},  {10001005, true},
+		{10002000, true},  {10002001, true},  {10002002, false}, {11000000, false},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++)
+		if (vmc_plan_qemu_loses_writes (cases[i].version) != cases[i].loses)
+			fail_msg ("version %lu", cases[i].version);
+}
+
+/* The slack is 2 % of the virtual size and 16 MiB. */
+static void what_is_left_over_is_beyond_the_slack (void **state)
+{
+	(void) state;
+	assert_int_equal (vmc_plan_left_over (100 * GIB, 90 * GIB, 10 * GIB), 0);
+	assert_int_equal (vmc_plan_left_over (100 * GIB, 90 * GIB, 12 * GIB + 16 * MIB), 0);
+	assert_int_equal (vmc_plan_left_over (100 * GIB, 90 * GIB, 12 * GIB + 16 * MIB + 1), 1);
+	assert_int_equal (vmc_plan_left_over (100 * GIB, 90 * GIB, 100 * GIB), 88 * GIB - 16 * MIB);
+}
+
+static void without_a_discard_nothing_is_left_over (void **state)
+{
+	(void) state;
+	assert_int_equal (vmc_plan_left_over (100 * GIB, 0, 100 * GIB), 0);
+}
+
+/* The guest counts, and may count wrongly. */
+static void more_discarded_than_there_is_means_all_of_it (void **state)
+{
+	(void) state;
+	assert_int_equal (vmc_plan_left_over (100 * GIB, 200 * GIB, 50 * GIB), 48 * GIB - 16 * MIB);
+	assert_int_equal (vmc_plan_left_over (100 * GIB, UINT64_MAX, 50 * GIB), 48 * GIB - 16 * MIB);
+}
+
+static void a_trim_that_changed_nothing_was_dropped (void **state)
+{
+	(void) state;
+	assert_true (vmc_plan_trim_dropped (100 * GIB, 90 * GIB, 50 * GIB, 50 * GIB));
+	assert_true (vmc_plan_trim_dropped (100 * GIB, 90 * GIB, 50 * GIB, 51 * GIB));
+}
+
+static void a_trim_that_gave_a_tenth_was_not_dropped (void **state)
+{
+	uint64_t expected = vmc_plan_left_over (100 * GIB, 90 * GIB, 50 * GIB);
+
+	(void) state;
+	assert_false (vmc_plan_trim_dropped (100 * GIB, 90 * GIB, 50 * GIB, 50 * GIB - expected / 10));
+	assert_true (vmc_plan_trim_dropped (100 * GIB, 90 * GIB, 50 * GIB, 50 * GIB - expected / 10 + 1));
+	assert_false (vmc_plan_trim_dropped (100 * GIB, 90 * GIB, 50 * GIB, 10 * GIB));
+}
+
+static void a_trim_of_what_is_small_already_was_not_dropped (void **state)
+{
+	(void) state;
+	assert_false (vmc_plan_trim_dropped (100 * GIB, 90 * GIB, 10 * GIB, 10 * GIB));
+}
+
+#define PLAN_TEST(test) cmocka_unit_test_setup (test, make_good)
+
+static const struct CMUnitTest tests[] = {
+	PLAN_TEST (without_discard_it_is_a_commit),
+	PLAN_TEST (with_discard_it_is_a_trim_first),
+	PLAN_TEST (a_trim_needs_no_commit),
+	PLAN_TEST (what_cannot_be_trimmed_is_committed),
+	PLAN_TEST (one_filesystem_that_can_is_enough),
+	PLAN_TEST (what_was_asked_for_is_done),
+	PLAN_TEST (raw_and_scsi_are_handled_too),
+	PLAN_TEST (a_domain_must_run),
+	PLAN_TEST (a_domain_must_be_here),
+	PLAN_TEST (a_domain_must_have_no_job),
+	PLAN_TEST (a_domain_must_have_an_agent),
+	PLAN_TEST (a_cdrom_is_no_disk),
+	PLAN_TEST (only_files_are_compacted),
+	PLAN_TEST (read_only_is_refused),
+	PLAN_TEST (shareable_is_refused),
+	PLAN_TEST (a_transient_domain_is_not_committed),
+	PLAN_TEST (an_unknown_qemu_is_not_trusted),
+	PLAN_TEST (transient_is_refused),
+	PLAN_TEST (encrypted_is_refused),
+	PLAN_TEST (a_slice_is_refused),
+	PLAN_TEST (a_block_job_is_refused),
+	PLAN_TEST (other_buses_are_refused),
+	PLAN_TEST (other_formats_are_refused),
+	PLAN_TEST (an_overlay_of_an_earlier_run_is_refused),
+	PLAN_TEST (a_name_that_only_has_the_suffix_inside_is_taken),
+	PLAN_TEST (an_image_that_is_not_known_is_refused),
+	PLAN_TEST (a_file_of_another_domain_is_refused),
+	PLAN_TEST (a_disk_without_filesystems_is_refused),
+	PLAN_TEST (what_can_neither_be_trimmed_nor_mapped_is_refused),
+	PLAN_TEST (checkpoints_forbid_a_commit),
+	PLAN_TEST (a_qemu_that_loses_writes_forbids_a_commit),
+	PLAN_TEST (a_host_that_cannot_punch_forbids_a_commit),
+	PLAN_TEST (a_file_in_the_way_forbids_a_commit),
+	PLAN_TEST (too_little_room_forbids_a_commit),
+	PLAN_TEST (filesystems_that_cannot_be_mapped_forbid_a_commit),
+	cmocka_unit_test (the_qemus_that_lose_writes_are_known),
+	cmocka_unit_test (what_is_left_over_is_beyond_the_slack),
+	cmocka_unit_test (without_a_discard_nothing_is_left_over),
+	cmocka_unit_test (more_discarded_than_there_is_means_all_of_it),
+	cmocka_unit_test (a_trim_that_changed_nothing_was_dropped),
+	cmocka_unit_test (a_trim_that_gave_a_tenth_was_not_dropped),
+	cmocka_unit_test (a_trim_of_what_is_small_already_was_not_dropped),
+};
+
+UNIT_MAIN (tests)

@@ -158,6 +158,8 @@ void vmc_port_flush (struct vmc_port *port)
 			break; /* full, or gone: the next read finds out */
 		done += (size_t) put;
 	}
+	if (done == 0)
+		return;
 	memmove (port->output, port->output + done, port->output_used - done);
 	port->output_used -= done;
 }

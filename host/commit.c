@@ -20,12 +20,12 @@
 #include "allocation.h"
 #include "clock.h"
 #include "guard.h"
+#include "home.h"
 #include "interrupt.h"
-#include "overlay.h"
+#include "method.h"
 #include "progress.h"
 #include "punch.h"
 #include "reader.h"
-#include "run.h"
 
 #define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
 #define ROOM_LOW_BYTES (UINT64_C (64) << 20)
@@ -266,7 +266,7 @@ static int bring_home (struct commit *commit, int result, struct vmc_error *err)
 	struct vmc_error home_error;
 
 	vmc_progress_step (commit->facts->disk->target, "commit");
-	if (vmc_overlay_home (&commit->overlay, &home_error) < 0) {
+	if (vmc_home (&commit->overlay, &home_error) < 0) {
 		*err = home_error;
 		return -1;
 	}

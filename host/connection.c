@@ -15,7 +15,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t happened;
 static pthread_t thread;
 static bool stop;
+static unsigned long rounds; /* of the event loop */
 static int wake_timer = -1;
+
+#define BARRIER_MS 10
 
 void vmc_events_lock (void)
 {
@@ -61,10 +64,29 @@ static void *run_events (void *unused)
 
 		vmc_events_lock ();
 		ended = stop;
+		rounds++;
+		vmc_events_signal ();
 		vmc_events_unlock ();
 		if (ended || virEventRunDefaultImpl () < 0)
 			return NULL;
 	}
+}
+
+/* The round that is under way may have been in a callback; the one after it has not, unless it began later. */
+void vmc_events_barrier (void)
+{
+	unsigned long until;
+
+	vmc_events_lock ();
+	until = rounds + 2;
+	while (rounds < until) {
+		vmc_events_unlock ();
+		(void) virEventUpdateTimeout (wake_timer, 0);
+		vmc_events_lock ();
+		if (rounds < until)
+			vmc_events_wait (BARRIER_MS);
+	}
+	vmc_events_unlock ();
 }
 
 /* Exists only to be updated, which wakes the loop. */
@@ -129,6 +151,9 @@ void vmc_connection_close (virConnectPtr connection)
 	vmc_events_unlock ();
 	(void) virEventUpdateTimeout (wake_timer, 0);
 	(void) pthread_join (thread, NULL);
+	/* Once more: what was removed is freed at the end of a round. */
+	(void) virEventUpdateTimeout (wake_timer, 0);
+	(void) virEventRunDefaultImpl ();
 }
 
 /* "qemu:///system" has an empty host part, "qemu+ssh://host/system" does not. */

@@ -32,6 +32,9 @@ void vmc_events_wait (unsigned ms);
 /* Sleep for MS without the lock, or until an event. */
 void vmc_events_pause (unsigned ms);
 
+/* Wait until no callback that libvirt began before this call is still running. Not with the lock held. */
+void vmc_events_barrier (void);
+
 /* Fill ERR with "CONTEXT: what libvirt said", escaped, and return -1. */
 int vmc_fail_libvirt (struct vmc_error *err, enum vmc_code code, const char *context) __attribute__ ((nonnull));
 

@@ -2,6 +2,7 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "connection.h"
 #include "interrupt.h"
@@ -65,7 +66,7 @@ int main (int argc, char **argv)
 	int status;
 
 	if (argc == 2 && strcmp (argv[1], VMC_READER_OPTION) == 0)
-		return vmc_reader_main ();
+		_exit (vmc_reader_main ()); /* with the rights that it has left, no library could tidy up */
 	(void) setlocale (LC_CTYPE, "");
 	if (vmc_options_parse (argc, argv, &options, &error) < 0)
 		return complain (&error);

@@ -1,7 +1,6 @@
-/* overlay.h - the overlay that takes the guest's writes during a run: made, and brought home again
+/* overlay.h - the overlay that takes the guest's writes during a run
  *
- * Making it is the first step that changes something; from then on the domain must be brought home: the overlay committed
- * into its base, the domain back on the base, the overlay gone.
+ * Making it is the first step that changes something; from then on the domain must be brought home (home.h).
  */
 #ifndef VMC_OVERLAY_H
 #define VMC_OVERLAY_H
@@ -29,6 +28,23 @@ struct vmc_overlay {
 	uint64_t peak_bytes; /* the most that it took on the host */
 };
 
+/* Where the disk is now. */
+struct vmc_overlay_state {
+	enum { VMC_ON_BASE, VMC_ON_OVERLAY, VMC_ELSEWHERE, VMC_GONE } where; /* the last: there is no such domain */
+	bool active;
+	int id;         /* of this run of the domain */
+	bool job;       /* a commit of the overlay into the base is at work */
+	bool ready;     /* and can be pivoted */
+	bool other_job; /* another block job is */
+};
+
+/* Look up where the disk is, from libvirt's XML. */
+int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_state *state, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Note how large the overlay has become. */
+void vmc_overlay_measure (struct vmc_overlay *overlay) __attribute__ ((nonnull));
+
 /* Note what there is before, and make the empty overlay PATH for a disk of VIRTUAL_BYTES, with the owner of the base. The
  * domain does not know of it yet. VMC_REFUSED when something is there already. */
 int vmc_overlay_prepare (const struct vmc_domain *domain, const struct vmc_disk *disk, const char *path,
@@ -42,12 +58,6 @@ int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *dis
 /* Does the domain still write to the overlay, so that the base is at rest? VMC_FAILED if not. */
 int vmc_overlay_check (struct vmc_overlay *overlay, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
-
-/* Bring the domain home from whatever state it is in: running on the overlay, with or without a commit at work, shut off
- * meanwhile, gone. Does not end with an interrupt: it is what an interrupt leads to. 0: the disk is on its base, the
- * overlay is gone. VMC_INTERRUPTED: it could not be done, or not surely without loss; the domain is left as it is, with a
- * chain that boots. */
-int vmc_overlay_home (struct vmc_overlay *overlay, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* Are the XML, live and inactive, what they were before? */
 int vmc_overlay_check_xml (const struct vmc_overlay *overlay, struct vmc_error *err)

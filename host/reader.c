@@ -136,8 +136,10 @@ int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struc
 	reading->places = calloc (VMC_PARTITIONS_MAX, sizeof *reading->places);
 	if (reading->places == NULL)
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the reader's findings");
-	if (vmc_process_start (&child, argv, nbd_fd, err) < 0 ||
-	    take_all (child.output_fd, disk_bytes, deadline_ms, reading, err) < 0)
+	if (vmc_process_start (&child, argv, nbd_fd, err) < 0)
+		return -1;
+	(void) snprintf (child.name, sizeof child.name, "the reader");
+	if (take_all (child.output_fd, disk_bytes, deadline_ms, reading, err) < 0)
 		return -1;
 	vmc_extents_normalise (&reading->free);
 	return vmc_process_wait (&child, deadline_ms, err);

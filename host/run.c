@@ -16,27 +16,12 @@
 #include "connection.h"
 #include "interrupt.h"
 #include "lock.h"
+#include "method.h"
 #include "plan.h"
 #include "progress.h"
 #include "text.h"
 
 #define HELLO_MS 5000
-
-int vmc_run_check (const struct vmc_run *run, struct vmc_error *err)
-{
-	if (vmc_interrupt_check (err) < 0)
-		return -1;
-	if (vmc_now_ms () >= run->deadline_ms)
-		return vmc_fail (err, VMC_CANCELLED, 0, "the time given with --timeout is over");
-	return 0;
-}
-
-void vmc_run_drop_agent (struct vmc_run *run)
-{
-	vmc_agent_close (run->agent);
-	run->agent = NULL;
-	(void) snprintf (run->why_no_agent, sizeof run->why_no_agent, "the connection to the agent was lost");
-}
 
 /* --- facts ------------------------------------------------------------------------------------ */
 

@@ -1,34 +1,11 @@
-/* run.h - one run on one domain, and what the methods need of it */
+/* run.h - one run on one domain, from its name to its report */
 #ifndef VMC_RUN_H
 #define VMC_RUN_H
 
-#include "agent_client.h"
-#include "domain.h"
-#include "facts.h"
+#include <libvirt/libvirt.h>
+
 #include "options.h"
 #include "report.h"
-
-struct vmc_run {
-	const struct vmc_options *options;
-	struct vmc_domain domain;
-	struct vmc_disks disks;  /* of the live XML, read anew for each disk */
-	struct vmc_agent *agent; /* NULL: there is none, or it is lost: */
-	char why_no_agent[VMC_TEXT_SIZE];
-	uint64_t deadline_ms; /* vmc_now_ms; UINT64_MAX: none */
-};
-
-/* A method: compact the disk of FACTS and fill REPORT with what was measured. Decides nothing: the plan has. */
-typedef int vmc_method_run (struct vmc_run *run, const struct vmc_disk_facts *facts, struct vmc_disk_report *report,
-			    struct vmc_error *err);
-
-vmc_method_run vmc_trim_run;   /* trim.c */
-vmc_method_run vmc_commit_run; /* commit.c */
-
-/* -1 when there was an interrupt or the run's time is over. */
-int vmc_run_check (const struct vmc_run *run, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
-
-/* Hang up on the agent: it thaws by itself. */
-void vmc_run_drop_agent (struct vmc_run *run) __attribute__ ((nonnull));
 
 /* Run on the domain NAME; everything that happens is in REPORT. */
 void vmc_run_domain (virConnectPtr connection, const char *name, const struct vmc_options *options,

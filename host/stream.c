@@ -22,23 +22,9 @@ struct stream {
 	virStreamPtr stream;
 	char buffer[STREAM_BUFFER_BYTES];
 	size_t used;
-	bool ended;     /* the channel was closed */
-	bool paused;    /* the buffer is full: not listening */
-	bool closed;    /* by us */
-	int references; /* the main thread's, and libvirt's as long as it may call back */
+	bool ended;  /* the channel was closed */
+	bool paused; /* the buffer is full: not listening */
 };
-
-static void release (void *opaque)
-{
-	struct stream *self = opaque;
-	bool last;
-
-	vmc_events_lock ();
-	last = --self->references == 0;
-	vmc_events_unlock ();
-	if (last)
-		free (self);
-}
 
 /* In the event thread. */
 static void on_stream (virStreamPtr stream, int events, void *opaque)
@@ -47,10 +33,6 @@ static void on_stream (virStreamPtr stream, int events, void *opaque)
 	int got = 0;
 
 	vmc_events_lock ();
-	if (self->closed) {
-		vmc_events_unlock ();
-		return;
-	}
 	if (events & VIR_STREAM_EVENT_READABLE) {
 		got = virStreamRecv (stream, self->buffer + self->used, sizeof self->buffer - self->used);
 		if (got > 0)
@@ -120,13 +102,12 @@ static void stream_close (struct vmc_transport *transport)
 {
 	struct stream *self = (struct stream *) transport;
 
-	vmc_events_lock ();
-	self->closed = true;
-	vmc_events_unlock ();
+	/* libvirt does not tell when it has called back for the last time. */
 	(void) virStreamEventRemoveCallback (self->stream);
+	vmc_events_barrier ();
 	(void) virStreamAbort (self->stream);
 	(void) virStreamFree (self->stream);
-	release (self);
+	free (self);
 }
 
 struct vmc_transport *vmc_stream_open (virDomainPtr domain, struct vmc_error *err)
@@ -138,10 +119,9 @@ struct vmc_transport *vmc_stream_open (virDomainPtr domain, struct vmc_error *er
 		return NULL;
 	}
 	self->transport = (struct vmc_transport) {stream_send, stream_receive, stream_close};
-	self->references = 2;
 	self->stream = virStreamNew (virDomainGetConnect (domain), VIR_STREAM_NONBLOCK);
 	if (self->stream == NULL || virDomainOpenChannel (domain, VMC_CHANNEL_NAME, self->stream, 0) < 0 ||
-	    virStreamEventAddCallback (self->stream, VIR_STREAM_EVENT_READABLE, on_stream, self, release) < 0) {
+	    virStreamEventAddCallback (self->stream, VIR_STREAM_EVENT_READABLE, on_stream, self, NULL) < 0) {
 		(void) vmc_fail_libvirt (err, VMC_NO_AGENT, "cannot open the channel " VMC_CHANNEL_NAME);
 		if (self->stream != NULL)
 			(void) virStreamFree (self->stream);

@@ -10,9 +10,9 @@
 
 #include "allocation.h"
 #include "clock.h"
+#include "method.h"
 #include "plan.h"
 #include "progress.h"
-#include "run.h"
 #include "text.h"
 
 #define TRIM_MS 3600000 /* one filesystem; --timeout and Ctrl-C end it sooner */

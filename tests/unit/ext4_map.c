@@ -404,6 +404,23 @@ static void impossible_numbers_are_refused (void **state)
 	}
 }
 
+/* The number of blocks in a group is that of clusters, too: both are changed, so that nothing else is wrong. */
+static void groups_that_are_no_whole_bytes_are_refused (void **state)
+{
+	struct file_source disk = make_plain ();
+	struct vmc_ext4_geometry geometry;
+	unsigned char superblock[VMC_EXT4_SUPERBLOCK_BYTES];
+	struct vmc_error err;
+
+	(void) state;
+	put32 (&disk, SUPER (S_BLOCKS_PER_GROUP), 32764);
+	put32 (&disk, SUPER (S_CLUSTERS_PER_GROUP), 32764);
+	file_source_get (&disk, VMC_EXT4_SUPERBLOCK_OFFSET, superblock, sizeof superblock);
+	file_source_end (&disk);
+	assert_int_equal (vmc_ext4_gate (superblock, 64 * MIB, &geometry, &err), -1);
+	assert_error (err, VMC_REFUSED, "block groups have a size");
+}
+
 /* Each feature that is not known here by name, also those that nobody has invented yet. */
 static void features_that_are_not_known_are_refused (void **state)
 {
@@ -702,6 +719,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_device_for_journals_is_refused),
 	cmocka_unit_test (multiple_mount_protection_is_refused),
 	cmocka_unit_test (impossible_numbers_are_refused),
+	cmocka_unit_test (groups_that_are_no_whole_bytes_are_refused),
 	cmocka_unit_test (features_that_are_not_known_are_refused),
 	cmocka_unit_test (a_place_that_is_too_short_is_refused),
 	cmocka_unit_test (a_place_beyond_the_disk_is_refused),

@@ -117,6 +117,21 @@ static void a_gpt_on_a_large_disk_is_read (void **state)
 	file_source_end (&disk);
 }
 
+/* The copy at the end of the disk stands in for a table that is damaged. */
+static void a_gpt_is_read_from_its_copy (void **state)
+{
+	struct file_source disk = file_source_make (64 * MIB);
+	struct vmc_partitions partitions;
+
+	(void) state;
+	file_source_run (&disk, "printf 'label: gpt\\nstart=2048,size=20480\\n' | sfdisk --no-reread $DISK");
+	file_source_put (&disk, 512, "damaged", 7);
+	find (&disk, &partitions);
+	assert_int_equal (partitions.count, 1);
+	assert_place (&partitions, 0, MIB, 10 * MIB);
+	file_source_end (&disk);
+}
+
 static void an_mbr_is_read (void **state)
 {
 	struct file_source disk = file_source_make (64 * MIB);
@@ -228,6 +243,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_gpt_is_read),
 	cmocka_unit_test (a_gpt_partition_to_the_end_is_read),
 	cmocka_unit_test (a_gpt_on_a_large_disk_is_read),
+	cmocka_unit_test (a_gpt_is_read_from_its_copy),
 	cmocka_unit_test (an_mbr_is_read),
 	cmocka_unit_test (logical_partitions_are_left_out),
 	cmocka_unit_test (partitions_may_touch),

@@ -61,6 +61,8 @@ static bool parse_line (char *text, struct line *line)
 	    sscanf (text, "%d %d %u:%u %n", &line->id, &line->parent, &line->major, &line->minor, &used) != 4)
 		return false;
 	*rest = 0;
+	if (text + used >= rest)
+		return false;
 	line->root = strtok_r (text + used, " ", &save);
 	line->mount_point = strtok_r (NULL, " ", &save);
 	line->type = strtok_r (rest + 3, " ", &save);
@@ -107,7 +109,9 @@ static int add (struct vmc_mounts *mounts, const struct line *line, struct vmc_e
 	return 0;
 }
 
-int vmc_mounts_parse (const char *text, struct vmc_mounts *mounts, struct vmc_error *err)
+/* Take the lines whose root in the filesystem is "/", or, after that, the others: a bind mount of a folder is as good as the
+ * filesystem's own mount, but only where that one is not seen. Major 0 is no block device. */
+static int take_lines (const char *text, bool whole, struct vmc_mounts *mounts, struct vmc_error *err)
 {
 	char *copy = strdup (text), *save = NULL;
 	int result = 0;
@@ -117,14 +121,19 @@ int vmc_mounts_parse (const char *text, struct vmc_mounts *mounts, struct vmc_er
 	for (char *one = strtok_r (copy, "\n", &save); one != NULL && result == 0; one = strtok_r (NULL, "\n", &save)) {
 		struct line line = {0};
 
-		/* Major 0 is no block device. A bind mount of a folder ("root" is not "/") is as good as the
-		 * filesystem's own mount, but only where that one is not seen. */
-		if (parse_line (one, &line) && line.major != 0 && !known (mounts, &line) &&
-		    mounts->count < VMC_FILESYSTEMS_MAX)
+		if (parse_line (one, &line) && line.major != 0 && (strcmp (line.root, "/") == 0) == whole &&
+		    !known (mounts, &line) && mounts->count < VMC_FILESYSTEMS_MAX)
 			result = add (mounts, &line, err);
 	}
 	free (copy);
 	return result;
+}
+
+int vmc_mounts_parse (const char *text, struct vmc_mounts *mounts, struct vmc_error *err)
+{
+	if (take_lines (text, true, mounts, err) < 0)
+		return -1;
+	return take_lines (text, false, mounts, err);
 }
 
 int vmc_mounts_read (struct vmc_mounts *mounts, struct vmc_error *err)

@@ -270,7 +270,7 @@ int vmc_agent_thaw (struct vmc_agent *agent, const char *token, struct vmc_thaw_
 
 	*result = (struct vmc_thaw_result) {0};
 	SET_SESSION (params, agent);
-	memcpy (params.token, token, sizeof params.token);
+	vmc_text_copy (params.token, sizeof params.token, token);
 	return request (agent, VMC_THAW, &params, ANSWER_MS, result, err);
 }
 
@@ -289,7 +289,7 @@ int vmc_agent_map (struct vmc_agent *agent, const char *token, uint64_t disk_byt
 	bool last = false;
 
 	SET_SESSION (params, agent);
-	memcpy (params.token, token, sizeof params.token);
+	vmc_text_copy (params.token, sizeof params.token, token);
 	while (!last) {
 		struct vmc_map_result page = {0};
 		uint64_t expected;

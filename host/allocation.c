@@ -134,7 +134,7 @@ static int run_map (const char *format, const char *path, bool live, uint64_t de
 		    struct vmc_allocation *allocation, struct vmc_error *err)
 {
 	VMC_CLEANUP_PROCESS struct vmc_process process = VMC_PROCESS_INIT;
-	char options[2 * VMC_PATH_SIZE];
+	char options[VMC_IMAGE_OPTIONS_SIZE];
 	const char *const argv[] = {"qemu-img",         "map", "--output=json", "--image-opts", options,
 				    live ? "-U" : NULL, NULL};
 	struct vmc_error map_error;

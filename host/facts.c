@@ -22,37 +22,39 @@ static bool same_bus (const struct vmc_disk *disk, const struct vmc_filesystem *
 	return filesystem->address[0] == 0 || strncmp (filesystem->address, prefix, strlen (prefix)) == 0;
 }
 
+/* A serial that both know decides; else the address, where both know it. The kernel cuts the serial of a virtio disk after 20
+ * characters. */
 static bool may_be (const struct vmc_disk *disk, uint64_t virtual_bytes, const struct vmc_filesystem *filesystem)
 {
-	/* The kernel cuts the serial of a virtio disk after 20 characters. */
-	if (disk->serial[0] != 0 && filesystem->serial[0] != 0 && strncmp (disk->serial, filesystem->serial, 20) != 0)
+	if (filesystem->disk[0] == 0 || filesystem->disk_bytes != virtual_bytes || !same_bus (disk, filesystem))
 		return false;
-	return filesystem->disk[0] != 0 && filesystem->disk_bytes == virtual_bytes && same_bus (disk, filesystem);
+	if (disk->serial[0] != 0 && filesystem->serial[0] != 0)
+		return strncmp (disk->serial, filesystem->serial, 20) == 0;
+	return disk->address[0] == 0 || filesystem->address[0] == 0 ||
+	       same_address (disk->address, filesystem->address);
 }
 
 /* The name of the guest's disk, or NULL. */
 static const char *choose_disk (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all,
 				size_t count)
 {
-	const char *only = NULL, *at_address = NULL;
-	bool several = false;
+	const char *only = NULL;
 
 	for (size_t i = 0; i < count; i++) {
 		if (!may_be (facts->disk, virtual_bytes, &all[i]))
 			continue;
-		several = several || (only != NULL && strcmp (only, all[i].disk) != 0);
+		if (only != NULL && strcmp (only, all[i].disk) != 0) {
+			(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
+					 "it cannot be told which of the guest's disks this is; give it a <serial>");
+			return NULL;
+		}
 		only = all[i].disk;
-		if (same_address (facts->disk->address, all[i].address))
-			at_address = all[i].disk;
 	}
 	if (only == NULL)
 		(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
 				 "the guest has no filesystem mounted that lies directly on this disk or a partition "
 				 "of it");
-	else if (several && at_address == NULL)
-		(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
-				 "it cannot be told which of the guest's disks this is; give it a <serial>");
-	return several ? at_address : only;
+	return only;
 }
 
 void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all,

@@ -43,9 +43,9 @@ struct vmc_disk_facts {
 	uint64_t free_bytes, used_bytes; /* of these filesystems, as the guest counts */
 };
 
-/* Which of the guest's filesystems lie on DISK, of VIRTUAL_BYTES? Fills the guest's part of FACTS. The guest's disk is
- * the one of that size and bus, with the serial of the domain's XML if it has one, and at that address if there are
- * several. Only a pointer for the agent: the reader proves by content what lies in the base. */
+/* Which of the guest's filesystems lie on the disk of FACTS, of VIRTUAL_BYTES? Fills the guest's part of FACTS. The guest's disk
+ * is the one of that size and bus, with the serial of the domain's XML, or without one at the address of the XML; if several
+ * fit, none is taken. Only a pointer for the agent: the reader proves by content what lies in the base. */
 void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all,
 		      size_t count) __attribute__ ((nonnull (1)));
 

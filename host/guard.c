@@ -87,7 +87,7 @@ static int take_lock (struct vmc_guard *guard, const char *path, struct vmc_erro
 int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
 		     struct vmc_error *err)
 {
-	char options[2 * VMC_PATH_SIZE], socket_option[128];
+	char options[VMC_IMAGE_OPTIONS_SIZE], socket_option[128];
 	const char *const argv[] = {"qemu-nbd",    "--read-only",  "--persistent", "--shared=2",
 				    socket_option, "--image-opts", options,        NULL};
 	const char *directory = vmc_run_directory (err);

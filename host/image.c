@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ void vmc_image_directory (const char *path, char *directory)
 
 void vmc_image_options (const char *format, const char *path, char *options)
 {
-	size_t used = (size_t) snprintf (options, VMC_PATH_SIZE, "driver=%s,file.driver=file,file.filename=", format);
+	size_t used = (size_t) snprintf (options, 64, "driver=%s,file.driver=file,file.filename=", format);
 
 	/* A comma ends a value unless it is doubled. */
 	for (; *path != 0; path++) {
@@ -55,15 +56,35 @@ static bool same_file (const char *a, const char *b)
 	return stat (a, &x) == 0 && stat (b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* The path of the backing file NAME of the image PATH: relative to the image. A JSON or URL name gives a path that does
- * not exist. RESOLVED has room for 2 * VMC_PATH_SIZE. */
+/* The file name in a "json:" name, as {"driver":"qcow2","file":{"driver":"file","filename":"/x"}}; NULL: there is none. */
+static const char *json_file_name (struct json_object *object)
+{
+	struct json_object *inner;
+
+	if (json_object_object_get_ex (object, "file.filename", &inner) ||
+	    json_object_object_get_ex (object, "filename", &inner))
+		return json_object_get_string (inner);
+	if (json_object_object_get_ex (object, "file", &inner) && json_object_is_type (inner, json_type_object))
+		return json_file_name (inner);
+	return NULL;
+}
+
+/* The path of the backing file NAME of the image PATH: relative to the image; QEMU takes "file:" and "json:" as well. Other
+ * protocols give a path that does not exist. RESOLVED has room for 2 * VMC_PATH_SIZE. */
 static void resolve (const char *path, const char *name, char *resolved)
 {
+	struct json_object *object = strncmp (name, "json:", 5) == 0 ? json_tokener_parse (name + 5) : NULL;
+	const char *inner = object ? json_file_name (object) : NULL;
 	char directory[VMC_PATH_SIZE];
 
+	if (inner != NULL)
+		name = inner;
+	else if (strncmp (name, "file:", 5) == 0)
+		name += 5;
 	vmc_image_directory (path, directory);
 	(void) snprintf (resolved, VMC_PATH_SIZE * 2, "%s%s%s", name[0] == '/' ? "" : directory,
 			 name[0] == '/' ? "" : "/", name);
+	json_object_put (object);
 }
 
 /* The name of the backing file of the qcow2 image PATH; false: there is none, or nothing can be said. */

@@ -9,6 +9,9 @@
 #include "domain_xml.h"
 #include "error.h"
 
+/* Room for vmc_image_options: every byte of a path may be a comma, and 64 for the rest. */
+#define VMC_IMAGE_OPTIONS_SIZE (2 * VMC_PATH_SIZE + 64)
+
 struct vmc_image {
 	dev_t device; /* with the inode: which file it is, whatever its name */
 	ino_t inode;
@@ -40,7 +43,7 @@ int vmc_image_can_punch (const char *directory, struct vmc_error *err) __attribu
 void vmc_image_directory (const char *path, char *directory) __attribute__ ((nonnull));
 
 /* "driver=FORMAT,file.driver=file,file.filename=PATH", for --image-opts: the format is said, never probed, and no name is
- * taken for a URL. Into a buffer of 2 * VMC_PATH_SIZE. */
+ * taken for a URL. Into a buffer of VMC_IMAGE_OPTIONS_SIZE. */
 void vmc_image_options (const char *format, const char *path, char *options) __attribute__ ((nonnull));
 
 #endif

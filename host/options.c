@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,21 @@ static int take_overlay_dir (struct vmc_options *options, const char *word, stru
 			      : vmc_fail (err, VMC_USAGE, 0, "--overlay-dir needs an absolute path, not '%.40s'", word);
 }
 
+/* A short option may stand among others in one word: getopt names it in optopt. */
+static int fail_option (const struct vmc_options *options, bool known, struct vmc_error *err)
+{
+	char name[64];
+
+	if (optopt > ' ' && optopt < 0x7F)
+		(void) snprintf (name, sizeof name, "-%c", optopt);
+	else
+		(void) snprintf (name, sizeof name, "%.60s", options->domains[optind - 1]);
+	return vmc_fail (err, VMC_USAGE, 0,
+			 known ? "the option '%s' needs a value; see vmcompact --help"
+			       : "there is no option '%s'; see vmcompact --help",
+			 name);
+}
+
 static int take_option (struct vmc_options *options, int option, struct vmc_error *err)
 {
 	switch (option) {
@@ -165,12 +181,8 @@ static int take_option (struct vmc_options *options, int option, struct vmc_erro
 	case 'V':
 		options->version = true;
 		return 0;
-	case ':':
-		return vmc_fail (err, VMC_USAGE, 0, "the option '%.60s' needs a value; see vmcompact --help",
-				 options->domains[optind - 1]);
 	default:
-		return vmc_fail (err, VMC_USAGE, 0, "there is no option '%.60s'; see vmcompact --help",
-				 options->domains[optind - 1]);
+		return fail_option (options, option == ':', err);
 	}
 }
 

@@ -15,14 +15,14 @@ static bool printable (const char *text, size_t length)
 	return true;
 }
 
-void vmc_text_copy (char *to, size_t size, const char *text)
+static void copy_escaped (char *to, size_t size, const char *text, bool backslash)
 {
 	size_t used = 0;
 
 	for (; *text != 0; text++) {
 		char piece[5] = {*text};
 
-		if (!printable (text, 1) || *text == '\\')
+		if (!printable (text, 1) || (backslash && *text == '\\'))
 			(void) snprintf (piece, sizeof piece, "\\x%02X", (unsigned char) *text);
 		if (used + strlen (piece) >= size)
 			break;
@@ -30,6 +30,16 @@ void vmc_text_copy (char *to, size_t size, const char *text)
 		used += strlen (piece);
 	}
 	to[used] = 0;
+}
+
+void vmc_text_copy (char *to, size_t size, const char *text)
+{
+	copy_escaped (to, size, text, true);
+}
+
+void vmc_text_take (char *to, size_t size, const char *text)
+{
+	copy_escaped (to, size, text, false);
 }
 
 static const char *key_of (const struct vmc_field *field)

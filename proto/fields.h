@@ -77,4 +77,7 @@ void vmc_fields_clear (const struct vmc_field *table, void *structure) __attribu
 /* Copy TEXT into TO (SIZE bytes), cut to fit, with everything but printable ASCII as \xNN: what can be sent. */
 void vmc_text_copy (char *to, size_t size, const char *text) __attribute__ ((nonnull));
 
+/* The same for a TEXT that the other side has sent, who should have done this already: backslashes stay as they are. */
+void vmc_text_take (char *to, size_t size, const char *text) __attribute__ ((nonnull));
+
 #endif

@@ -119,7 +119,7 @@ static int decode_error (struct json_object *object, struct vmc_error *error, st
 		return -1;
 	error->code = vmc_code_from_name (data.code);
 	error->errnum = vmc_errno_from_name (data.errnum);
-	vmc_text_copy (error->text, sizeof error->text, json_object_get_string (text));
+	vmc_text_take (error->text, sizeof error->text, json_object_get_string (text));
 	return 0;
 }
 
@@ -209,7 +209,8 @@ static int decode_answer (struct vmc_message *message, struct vmc_error *err)
 	struct json_object *error = member (message->root, "error");
 
 	message->body = member (message->root, "result");
-	if (json_object_object_length (message->root) != 3 || (error == NULL) == (message->body == NULL))
+	if (json_object_object_length (message->root) != 3 || !json_object_object_get_ex (message->root, "id", NULL) ||
+	    (error == NULL) == (message->body == NULL))
 		return vmc_fail (err, VMC_PROTOCOL, EBADMSG, "a message is neither request, result nor error");
 	message->kind = error ? VMC_ERROR : VMC_RESULT;
 	return error ? decode_error (error, &message->error, err) : 0;
@@ -227,7 +228,9 @@ int vmc_message_decode (const char *line, size_t length, struct vmc_message *mes
 	if (!json_object_is_type (version, json_type_string) || strcmp (json_object_get_string (version), "2.0") != 0)
 		return vmc_fail (err, VMC_PROTOCOL, EBADMSG, "'jsonrpc' is not \"2.0\"");
 	id = member (message->root, "id");
-	if (json_object_is_type (id, json_type_int) && json_object_get_int64 (id) >= 0) {
+	/* json-c clamps what does not fit: INT64_MAX itself is therefore not accepted. */
+	if (json_object_is_type (id, json_type_int) && json_object_get_int64 (id) >= 0 &&
+	    json_object_get_int64 (id) < INT64_MAX) {
 		number = (uint64_t) json_object_get_int64 (id);
 		message->id = number;
 		message->id_known = true;

@@ -5,8 +5,7 @@
 
 #define STORED(start, length, offset) \
 	"{ \"start\": " #start ", \"length\": " #length ", \"depth\": 0, \"present\": true, \"zero\": false, " \
-							"\"data\": true, \"compressed\": false, \"offset\": " #offset \
-	"}"
+	"\"data\": true, \"compressed\": false, \"offset\": " #offset "}"
 
 static void take (struct vmc_allocation *allocation, const char *line)
 {

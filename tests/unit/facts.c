@@ -184,12 +184,31 @@ static void the_host_of_a_scsi_address_does_not_count (void **state)
 
 static void several_without_a_hint_cannot_be_told_apart (void **state)
 {
-	struct vmc_disk disk = make_disk ("virtio", "virtio 0000:00:07.0", "");
+	struct vmc_disk disk = make_disk ("virtio", "", "");
 	struct vmc_filesystem all[] = {make_fs ("vda", "virtio 0000:00:04.0", ""),
 				       make_fs ("vdb", "virtio 0000:00:05.0", "")};
 
 	(void) state;
 	assert_no_disk (&disk, all, 2, "cannot be told");
+}
+
+/* The guest's host numbers are not libvirt's controllers. */
+static void the_same_address_on_two_controllers_cannot_be_told_apart (void **state)
+{
+	struct vmc_disk disk = make_disk ("scsi", "scsi 0:0:0", "");
+	struct vmc_filesystem all[] = {make_fs ("sda", "scsi 0:0:0:0", ""), make_fs ("sdb", "scsi 1:0:0:0", "")};
+
+	(void) state;
+	assert_no_disk (&disk, all, 2, "cannot be told");
+}
+
+static void a_disk_at_another_address_is_not_it (void **state)
+{
+	struct vmc_disk disk = make_disk ("virtio", "virtio 0000:00:07.0", "");
+	struct vmc_filesystem fs = make_fs ("vdb", "virtio 0000:00:05.0", "");
+
+	(void) state;
+	assert_no_disk (&disk, &fs, 1, "no filesystem mounted");
 }
 
 static void a_filesystem_on_no_disk_is_not_on_this_one (void **state)
@@ -215,6 +234,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (the_address_tells_disks_of_one_size_apart),
 	cmocka_unit_test (the_host_of_a_scsi_address_does_not_count),
 	cmocka_unit_test (several_without_a_hint_cannot_be_told_apart),
+	cmocka_unit_test (the_same_address_on_two_controllers_cannot_be_told_apart),
+	cmocka_unit_test (a_disk_at_another_address_is_not_it),
 	cmocka_unit_test (a_filesystem_on_no_disk_is_not_on_this_one),
 };
 

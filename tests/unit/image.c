@@ -105,7 +105,7 @@ static void a_name_alone_lies_here (void **state)
 
 static void assert_options (const char *format, const char *path, const char *wanted)
 {
-	char got[2 * VMC_PATH_SIZE];
+	char got[VMC_IMAGE_OPTIONS_SIZE];
 
 	vmc_image_options (format, path, got);
 	assert_string_equal (got, wanted);
@@ -125,6 +125,17 @@ static void commas_in_a_path_are_doubled (void **state)
 	assert_options ("raw", "/a,b,,c", "driver=raw,file.driver=file,file.filename=/a,,b,,,,c");
 	assert_options ("raw", ",", "driver=raw,file.driver=file,file.filename=,,");
 	assert_options ("raw", "/x,file.driver=nbd", "driver=raw,file.driver=file,file.filename=/x,,file.driver=nbd");
+}
+
+static void the_longest_path_of_commas_fits (void **state)
+{
+	char path[VMC_PATH_SIZE], got[VMC_IMAGE_OPTIONS_SIZE];
+
+	(void) state;
+	memset (path, ',', sizeof path - 1);
+	path[sizeof path - 1] = 0;
+	vmc_image_options ("qcow2", path, got);
+	assert_true (strlen (got) > 2 * (sizeof path - 1));
 }
 
 static void nothing_else_in_a_path_is_changed (void **state)
@@ -172,6 +183,25 @@ static void a_backing_file_is_found_by_an_absolute_name (void **state)
 	make_raw ("base", 1000);
 	make_qcow2 ("top", path_of ("base"));
 	assert_chain ("top", "base", true);
+}
+
+/* QEMU opens these as files, too. */
+static void a_backing_file_is_found_by_a_name_with_a_protocol (void **state)
+{
+	char name[400];
+
+	(void) state;
+	make_raw ("base", 1000);
+	(void) snprintf (name, sizeof name, "file:%s", path_of ("base"));
+	make_qcow2 ("top", name);
+	assert_chain ("top", "base", true);
+	(void) snprintf (name, sizeof name,
+			 "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"%s\"}}",
+			 path_of ("base"));
+	make_qcow2 ("top", name);
+	assert_chain ("top", "base", true);
+	make_qcow2 ("top", "nbd://localhost/base");
+	assert_chain ("top", "base", false);
 }
 
 /* Relative to the image that names it, not to where we are. */
@@ -426,11 +456,13 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_name_alone_lies_here),
 	cmocka_unit_test (options_say_format_and_driver),
 	cmocka_unit_test (commas_in_a_path_are_doubled),
+	cmocka_unit_test (the_longest_path_of_commas_fits),
 	cmocka_unit_test (nothing_else_in_a_path_is_changed),
 	cmocka_unit_test (a_file_has_itself),
 	cmocka_unit_test (another_name_is_the_same_file),
 	cmocka_unit_test (a_backing_file_is_found_by_an_absolute_name),
 	cmocka_unit_test (a_backing_file_is_found_by_a_relative_name),
+	cmocka_unit_test (a_backing_file_is_found_by_a_name_with_a_protocol),
 	cmocka_unit_test (a_chain_without_it_does_not_have_it),
 	cmocka_unit_test (a_chain_in_a_circle_ends),
 	cmocka_unit_test (a_chain_may_be_as_long_as_the_limit),

@@ -75,6 +75,21 @@ static void a_bind_mount_is_no_second_filesystem (void **state)
 	assert_string_equal (mounts.items[0].mount_point, "/");
 }
 
+/* A container runtime may list /etc/hosts of the same device first; a file cannot be opened as a directory. */
+static void the_whole_filesystem_comes_before_a_bind_mount (void **state)
+{
+	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
+	struct vmc_error err;
+
+	(void) state;
+	assert_int_equal (vmc_mounts_parse ("20 1 8:1 /hosts /etc/hosts rw - ext4 /dev/sda1 rw\n"
+					    "21 1 8:1 / /data rw - ext4 /dev/sda1 rw\n",
+					    &mounts, &err),
+			  0);
+	assert_int_equal (mounts.count, 1);
+	assert_string_equal (mounts.items[0].mount_point, "/data");
+}
+
 static void a_bind_mount_alone_stands_for_its_filesystem (void **state)
 {
 	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
@@ -264,6 +279,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (several_filesystems_keep_their_order),
 	cmocka_unit_test (filesystems_without_a_device_are_left_out),
 	cmocka_unit_test (a_bind_mount_is_no_second_filesystem),
+	cmocka_unit_test (the_whole_filesystem_comes_before_a_bind_mount),
 	cmocka_unit_test (a_bind_mount_alone_stands_for_its_filesystem),
 	cmocka_unit_test (filesystems_over_each_other_are_both_listed),
 	cmocka_unit_test (escapes_in_a_path_are_undone),

@@ -248,6 +248,7 @@ static int add_disks (const struct vmc_run *run, struct vmc_report *report, stru
 static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vmc_error *err)
 {
 	int active = virDomainIsActive (run->domain.handle);
+	bool stranded = false; /* one disk at a time may be away from home */
 
 	if (active < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
@@ -262,7 +263,14 @@ static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vm
 	for (size_t i = 0; i < report->count; i++) {
 		if (vmc_run_check (run, err) < 0)
 			return -1;
+		if (stranded) {
+			report->disks[i].failed = true;
+			(void) vmc_fail (&report->disks[i].error, VMC_CANCELLED, 0,
+					 "not begun, because another disk of the domain is not home");
+			continue;
+		}
 		run_and_report (run, report->disks[i].target, &report->disks[i]);
+		stranded = report->disks[i].failed && report->disks[i].error.code == VMC_INTERRUPTED;
 	}
 	return 0;
 }

@@ -19,6 +19,7 @@
 
 #include "allocation.h"
 #include "clock.h"
+#include "fault.h"
 #include "guard.h"
 #include "home.h"
 #include "interrupt.h"
@@ -49,7 +50,7 @@ static int check_room (const struct commit *commit, struct vmc_error *err)
 	char directory[VMC_PATH_SIZE];
 	struct statvfs space;
 
-	vmc_image_directory (commit->overlay.path, directory);
+	vmc_image_directory (commit->overlay.journal.overlay, directory);
 	if (statvfs (directory, &space) == 0 && (uint64_t) space.f_bavail * space.f_frsize < ROOM_LOW_BYTES)
 		return vmc_fail (err, VMC_FAILED, ENOSPC, "the host runs low on space in '%s'", directory);
 	return 0;
@@ -98,10 +99,15 @@ static int redirect (struct commit *commit, struct vmc_error *err)
 	struct vmc_error second;
 	int created, thawed;
 
-	if (begin_step (commit, "freeze", err) < 0 || freeze (commit, err) < 0)
+	if (begin_step (commit, "freeze", err) < 0)
 		return -1;
+	vmc_fault_point ("freeze");
+	if (freeze (commit, err) < 0)
+		return -1;
+	vmc_fault_point ("frozen");
 	created = vmc_overlay_create (&commit->overlay, &commit->run->disks, err);
 	thawed = thaw (commit, created < 0 ? &second : err);
+	vmc_fault_point ("thawed");
 	return created < 0 || thawed < 0 ? -1 : 0;
 }
 
@@ -117,7 +123,7 @@ static int check_base (struct commit *commit, struct vmc_error *err)
 
 	if (vmc_overlay_check (&commit->overlay, err) < 0)
 		return -1;
-	vmc_image_directory (commit->overlay.path, directory);
+	vmc_image_directory (commit->overlay.journal.overlay, directory);
 	if (vmc_image_look (disk, directory, &now, err) < 0)
 		return -1;
 	if (now.device != commit->facts->image.device || now.inode != commit->facts->image.inode)
@@ -135,6 +141,7 @@ static int guard_base (struct commit *commit, struct vmc_error *err)
 	if (begin_step (commit, "guard the base", err) < 0 ||
 	    vmc_guard_start (&commit->guard, commit->run->domain.uuid, disk->format, disk->path, err) < 0)
 		return -1;
+	vmc_fault_point ("guarded");
 	return check_base (commit, err);
 }
 
@@ -217,6 +224,7 @@ static int between_punches (void *opaque, uint64_t done_bytes, uint64_t total_by
 {
 	struct commit *commit = opaque;
 
+	vmc_fault_point ("punching");
 	vmc_progress_show (done_bytes, total_bytes);
 	if (vmc_guard_check (&commit->guard, err) < 0 || check_room (commit, err) < 0)
 		return -1;
@@ -246,8 +254,10 @@ static int punch (struct commit *commit, struct vmc_error *err)
 		return -1;
 	commit->report->reclaimable_bytes = vmc_extents_total (&ranges);
 	vmc_extents_align_inward (&ranges, commit->facts->image.punch_bytes);
-	if (begin_step (commit, "give space back", err) < 0 || vmc_overlay_check (&commit->overlay, err) < 0)
+	if (begin_step (commit, "give space back", err) < 0 || vmc_overlay_check (&commit->overlay, err) < 0 ||
+	    vmc_overlay_step (&commit->overlay, VMC_STEP_PUNCH, err) < 0)
 		return -1;
+	vmc_fault_point ("punch");
 	return vmc_punch (disk->path, &commit->facts->image, &ranges, between_punches, commit, err);
 }
 
@@ -265,12 +275,11 @@ static int bring_home (struct commit *commit, int result, struct vmc_error *err)
 {
 	struct vmc_error home_error;
 
-	vmc_progress_step (commit->facts->disk->target, "commit");
-	if (vmc_home (&commit->overlay, &home_error) < 0) {
+	if (vmc_home (&commit->overlay, commit->run->options->freeze_timeout_ms, &home_error) < 0) {
 		*err = home_error;
 		return -1;
 	}
-	if (commit->overlay.attempted && vmc_overlay_check_xml (&commit->overlay, &home_error) < 0 && result == 0) {
+	if (vmc_overlay_check_xml (&commit->overlay, &home_error) < 0 && result == 0) {
 		*err = home_error;
 		return -1;
 	}

@@ -19,6 +19,8 @@ static unsigned long rounds; /* of the event loop */
 static int wake_timer = -1;
 
 #define BARRIER_MS 10
+#define KEEPALIVE_S 5 /* a daemon that does not answer for 20 s counts as gone */
+#define KEEPALIVE_COUNT 3
 
 void vmc_events_lock (void)
 {
@@ -122,30 +124,40 @@ static int start_thread (struct vmc_error *err)
 	return result == 0 ? 0 : vmc_fail (err, VMC_FAILED, result, "cannot start a thread");
 }
 
-virConnectPtr vmc_connection_open (const char *uri, struct vmc_error *err)
+static int connect_to (struct vmc_connection *connection, struct vmc_error *err)
 {
-	virConnectPtr connection;
-
-	virSetErrorFunc (NULL, keep_quiet);
-	if (virInitialize () < 0 || virEventRegisterDefaultImpl () < 0) {
-		(void) vmc_fail_libvirt (err, VMC_FAILED, "cannot set up libvirt");
-		return NULL;
-	}
-	if (start_thread (err) < 0)
-		return NULL;
-	connection = virConnectOpen (uri);
-	if (connection == NULL)
-		(void) vmc_fail_libvirt (err, VMC_FAILED, "cannot connect to libvirt");
-	else
-		(void) virConnectSetKeepAlive (connection, 10, 6);
-	return connection;
+	connection->handle = VMC_LIBVIRT (virConnectOpen (connection->uri));
+	if (connection->handle == NULL)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot connect to libvirt");
+	(void) virConnectSetKeepAlive (connection->handle, KEEPALIVE_S, KEEPALIVE_COUNT);
+	return 0;
 }
 
-void vmc_connection_close (virConnectPtr connection)
+int vmc_connection_open (struct vmc_connection *connection, const char *uri, struct vmc_error *err)
 {
-	if (connection == NULL)
-		return;
-	(void) virConnectClose (connection);
+	*connection = (struct vmc_connection) {.uri = uri};
+	virSetErrorFunc (NULL, keep_quiet);
+	if (virInitialize () < 0 || virEventRegisterDefaultImpl () < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot set up libvirt");
+	if (start_thread (err) < 0)
+		return -1;
+	return connect_to (connection, err);
+}
+
+int vmc_connection_revive (struct vmc_connection *connection, struct vmc_error *err)
+{
+	if (connection->handle != NULL && virConnectIsAlive (connection->handle) == 1)
+		return 0;
+	if (connection->handle != NULL)
+		(void) virConnectClose (connection->handle);
+	return connect_to (connection, err) < 0 ? -1 : 1;
+}
+
+void vmc_connection_close (struct vmc_connection *connection)
+{
+	if (connection->handle != NULL)
+		(void) virConnectClose (connection->handle);
+	connection->handle = NULL;
 	vmc_events_lock ();
 	stop = true;
 	vmc_events_unlock ();
@@ -157,9 +169,9 @@ void vmc_connection_close (virConnectPtr connection)
 }
 
 /* "qemu:///system" has an empty host part, "qemu+ssh://host/system" does not. */
-bool vmc_connection_local (virConnectPtr connection)
+bool vmc_connection_local (const struct vmc_connection *connection)
 {
-	char *uri = virConnectGetURI (connection);
+	char *uri = VMC_LIBVIRT (virConnectGetURI (connection->handle));
 	const char *host = uri ? strstr (uri, "://") : NULL;
 	bool local = host != NULL && host[3] == '/';
 

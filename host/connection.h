@@ -11,15 +11,35 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "interrupt.h"
 
-/* Connect to URI (NULL: the default, as virsh) and start the event thread. NULL: see ERR. Ended by
- * vmc_connection_close. */
-virConnectPtr vmc_connection_open (const char *uri, struct vmc_error *err) __attribute__ ((nonnull (2)));
+struct vmc_connection {
+	virConnectPtr handle;
+	const char *uri; /* NULL: libvirt's default; borrowed */
+};
 
-void vmc_connection_close (virConnectPtr connection);
+/* Make every call to libvirt through this: one that has not returned after some minutes ends the process, with the exit status
+ * that vmc_interrupt.h was told. Being killed is what a run is made for; waiting for ever is not. */
+#define VMC_LIBVIRT(call)                               \
+	({                                              \
+		vmc_deadline_begin ();                  \
+		__typeof__ (call) returned_ = (call);   \
+		vmc_deadline_end ();                    \
+		returned_;                              \
+	})
+
+/* Start the event thread and connect to URI (NULL: the default, as virsh). Ended by vmc_connection_close. */
+int vmc_connection_open (struct vmc_connection *connection, const char *uri, struct vmc_error *err)
+	__attribute__ ((nonnull (1, 3), warn_unused_result));
+
+void vmc_connection_close (struct vmc_connection *connection) __attribute__ ((nonnull));
+
+/* Connect anew if the daemon is no longer there: what was got from the old connection is of no use then. 1: it was done. */
+int vmc_connection_revive (struct vmc_connection *connection, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* Does CONNECTION lead to this machine, where the images are? */
-bool vmc_connection_local (virConnectPtr connection) __attribute__ ((nonnull));
+bool vmc_connection_local (const struct vmc_connection *connection) __attribute__ ((nonnull));
 
 /* The lock and the condition that callbacks and the main thread share. */
 void vmc_events_lock (void);

@@ -25,19 +25,20 @@ static virDomainPtr look_up (virConnectPtr connection, const char *name)
 	long id = strtol (name, &end, 10);
 
 	if (*name != 0 && *end == 0 && id >= 0 && id <= INT32_MAX)
-		handle = virDomainLookupByID (connection, (int) id);
+		handle = VMC_LIBVIRT (virDomainLookupByID (connection, (int) id));
 	if (handle == NULL && strlen (name) == VIR_UUID_STRING_BUFLEN - 1)
-		handle = virDomainLookupByUUIDString (connection, name);
+		handle = VMC_LIBVIRT (virDomainLookupByUUIDString (connection, name));
 	if (handle == NULL)
-		handle = virDomainLookupByName (connection, name);
+		handle = VMC_LIBVIRT (virDomainLookupByName (connection, name));
 	return handle;
 }
 
-int vmc_domain_find (virConnectPtr connection, const char *name, struct vmc_domain *domain, struct vmc_error *err)
+int vmc_domain_find (struct vmc_connection *connection, const char *name, struct vmc_domain *domain,
+		     struct vmc_error *err)
 {
 	*domain = (struct vmc_domain) {.connection = connection};
 	vmc_text_escape (domain->name, sizeof domain->name, name);
-	domain->handle = look_up (connection, name);
+	domain->handle = look_up (connection->handle, name);
 	if (domain->handle == NULL && virGetLastErrorCode () == VIR_ERR_NO_DOMAIN)
 		return vmc_fail (err, VMC_USAGE, 0, "there is no such domain; see virsh list --all");
 	if (domain->handle == NULL)
@@ -48,9 +49,45 @@ int vmc_domain_find (virConnectPtr connection, const char *name, struct vmc_doma
 	return 0;
 }
 
+int vmc_domain_revive (struct vmc_domain *domain, struct vmc_error *err)
+{
+	int renewed = vmc_connection_revive (domain->connection, err);
+
+	if (renewed < 0)
+		return -1;
+	if (renewed == 0 && domain->handle != NULL)
+		return 0;
+	vmc_domain_clear (domain);
+	domain->handle = look_up (domain->connection->handle, domain->uuid);
+	if (domain->handle == NULL && virGetLastErrorCode () != VIR_ERR_NO_DOMAIN)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot find the domain");
+	return 0;
+}
+
+int vmc_domain_state (const struct vmc_domain *domain, int *state, int *reason, struct vmc_error *err)
+{
+	if (VMC_LIBVIRT (virDomainGetState (domain->handle, state, reason, 0)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
+	return 0;
+}
+
+int vmc_domain_resume (const struct vmc_domain *domain, int reason, struct vmc_error *err)
+{
+	int state, why;
+
+	if (vmc_domain_state (domain, &state, &why, err) < 0)
+		return -1;
+	if (state != VIR_DOMAIN_PAUSED || why != reason)
+		return 0;
+	if (VMC_LIBVIRT (virDomainResume (domain->handle)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot resume the guest");
+	return 0;
+}
+
 char *vmc_domain_xml (virDomainPtr handle, bool inactive, struct vmc_error *err)
 {
-	char *xml = virDomainGetXMLDesc (handle, VIR_DOMAIN_XML_SECURE | (inactive ? VIR_DOMAIN_XML_INACTIVE : 0));
+	char *xml = VMC_LIBVIRT (
+		virDomainGetXMLDesc (handle, VIR_DOMAIN_XML_SECURE | (inactive ? VIR_DOMAIN_XML_INACTIVE : 0)));
 
 	if (xml == NULL)
 		(void) vmc_fail_libvirt (err, VMC_FAILED, "cannot get the XML of the domain");
@@ -59,21 +96,21 @@ char *vmc_domain_xml (virDomainPtr handle, bool inactive, struct vmc_error *err)
 
 int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *facts, struct vmc_error *err)
 {
-	int active = virDomainIsActive (domain->handle), persistent, checkpoints;
+	int active = VMC_LIBVIRT (virDomainIsActive (domain->handle)), persistent, checkpoints;
 	virDomainJobInfo job = {0};
 
 	if (active < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
 	facts->active = active == 1;
 	facts->local = vmc_connection_local (domain->connection);
-	if (facts->active && virDomainGetJobInfo (domain->handle, &job) < 0)
+	if (facts->active && VMC_LIBVIRT (virDomainGetJobInfo (domain->handle, &job)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the jobs of the domain");
 	facts->job = job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED;
-	checkpoints = virDomainListAllCheckpoints (domain->handle, NULL, 0);
+	checkpoints = VMC_LIBVIRT (virDomainListAllCheckpoints (domain->handle, NULL, 0));
 	if (checkpoints < 0 && virGetLastErrorCode () != VIR_ERR_NO_SUPPORT)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the checkpoints of the domain");
 	facts->checkpoints = checkpoints > 0;
-	persistent = virDomainIsPersistent (domain->handle);
+	persistent = VMC_LIBVIRT (virDomainIsPersistent (domain->handle));
 	if (persistent < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask whether the domain is persistent");
 	facts->persistent = persistent == 1;
@@ -114,7 +151,7 @@ int vmc_domain_other_user (const struct vmc_domain *domain, const char *target, 
 			   char *user, size_t size, struct vmc_error *err)
 {
 	virDomainPtr *all = NULL;
-	int count = virConnectListAllDomains (domain->connection, &all, 0), uses = 0;
+	int count = VMC_LIBVIRT (virConnectListAllDomains (domain->connection->handle, &all, 0)), uses = 0;
 
 	user[0] = 0;
 	if (count < 0)

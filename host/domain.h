@@ -2,13 +2,12 @@
 #ifndef VMC_DOMAIN_H
 #define VMC_DOMAIN_H
 
-#include <libvirt/libvirt.h>
-
+#include "connection.h"
 #include "domain_xml.h"
 #include "facts.h"
 
 struct vmc_domain {
-	virConnectPtr connection; /* borrowed */
+	struct vmc_connection *connection; /* borrowed */
 	virDomainPtr handle;
 	char name[VMC_NAME_SIZE * 4]; /* escaped */
 	char uuid[VIR_UUID_STRING_BUFLEN];
@@ -17,7 +16,18 @@ struct vmc_domain {
 void vmc_domain_clear (struct vmc_domain *domain) __attribute__ ((nonnull));
 
 /* Find NAME: an id, a UUID or a name, as virsh does. */
-int vmc_domain_find (virConnectPtr connection, const char *name, struct vmc_domain *domain, struct vmc_error *err)
+int vmc_domain_find (struct vmc_connection *connection, const char *name, struct vmc_domain *domain,
+		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Connect anew and find it again if the daemon went away. It may have been undefined meanwhile: then its handle is NULL. */
+int vmc_domain_revive (struct vmc_domain *domain, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Its state and reason (virDomainState). */
+int vmc_domain_state (const struct vmc_domain *domain, int *state, int *reason, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Let it run if it is paused for REASON (virDomainPausedReason); otherwise leave it as it is. */
+int vmc_domain_resume (const struct vmc_domain *domain, int reason, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
 /* Its XML, live or as it will be at the next start; to be freed by the caller. NULL: see ERR. */

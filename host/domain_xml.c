@@ -153,6 +153,7 @@ static int read_disk (xmlNode *node, struct vmc_disk *disk, struct vmc_error *er
 	disk->sliced = child (source, "slices") != NULL;
 	disk->mirror = mirror != NULL;
 	disk->mirror_ready = is (mirror, "ready", "yes");
+	disk->mirror_moving = is (mirror, "ready", "pivot");
 	(void) source_path (child (mirror, "source"), disk->mirror_path);
 	return read_chain (node, disk, err);
 }

@@ -26,7 +26,8 @@ struct vmc_disk {
 	char backing_format[VMC_CHAIN_MAX][VMC_NAME_SIZE];
 	size_t backing_count;
 	bool read_only, shareable, transient, encrypted, sliced;
-	bool mirror, mirror_ready; /* a block job that writes to a second image */
+	bool mirror, mirror_ready; /* a block job that writes to a second image, and has written all of it */
+	bool mirror_moving;        /* the domain is being moved to it */
 	char mirror_path[VMC_PATH_SIZE];
 };
 

@@ -8,9 +8,6 @@
 #include "image.h"
 #include "message.h"
 
-/* What the name of every overlay ends with. */
-#define VMC_OVERLAY_SUFFIX ".vmcompact-overlay"
-
 /* About the domain, the same for all of its disks. */
 struct vmc_domain_facts {
 	bool active;
@@ -28,6 +25,7 @@ struct vmc_domain_facts {
 struct vmc_disk_facts {
 	const struct vmc_domain_facts *domain;
 	const struct vmc_disk *disk;
+	const char *why_wanted; /* the reason for the method, unless it is VMC_METHOD_AUTO */
 	bool image_known;
 	struct vmc_image image;
 	char why_no_image[VMC_TEXT_SIZE];

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "directories.h"
 #include "image.h"
-#include "lock.h"
 
 #define START_MS 15000
 #define POLL_MS 5
@@ -68,7 +68,7 @@ static int lock_byte (int fd, int command, short type, off_t byte, struct flock 
 	return fcntl (fd, command, lock);
 }
 
-static int take_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
+int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
 {
 	struct flock lock;
 
@@ -84,18 +84,31 @@ static int take_lock (struct vmc_guard *guard, const char *path, struct vmc_erro
 	return 0;
 }
 
+bool vmc_guard_written (const char *path)
+{
+	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct flock lock;
+	bool written;
+
+	if (fd < 0)
+		return errno != ENOENT;
+	written = lock_byte (fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) < 0 ||
+		  lock.l_type != F_UNLCK;
+	(void) close (fd);
+	return written;
+}
+
 int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
 		     struct vmc_error *err)
 {
 	char options[VMC_IMAGE_OPTIONS_SIZE], socket_option[128];
 	const char *const argv[] = {"qemu-nbd",    "--read-only",  "--persistent", "--shared=2",
 				    socket_option, "--image-opts", options,        NULL};
-	const char *directory = vmc_run_directory (err);
 	int fd;
 
-	if (directory == NULL || take_lock (guard, path, err) < 0)
+	if (vmc_directory_prepare (VMC_RUN_DIRECTORY, err) < 0 || vmc_guard_lock (guard, path, err) < 0)
 		return -1;
-	(void) snprintf (guard->socket, sizeof guard->socket, "%s/%s.nbd", directory, name);
+	(void) snprintf (guard->socket, sizeof guard->socket, VMC_RUN_DIRECTORY "/%s.nbd", name);
 	(void) snprintf (socket_option, sizeof socket_option, "--socket=%s", guard->socket);
 	vmc_image_options (format, path, options);
 	(void) unlink (guard->socket); /* of a run that was killed: we hold the domain's lock */

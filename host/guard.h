@@ -29,6 +29,13 @@ struct vmc_guard {
 int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
 		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
+/* Only lock the image PATH against writing, until vmc_guard_drop. */
+int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Has a QEMU the image PATH open for writing? True also when it cannot be told. */
+bool vmc_guard_written (const char *path) __attribute__ ((nonnull, warn_unused_result));
+
 /* A new connection to it, a descriptor. */
 int vmc_guard_connect (struct vmc_guard *guard, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 

@@ -1,49 +1,134 @@
 /* home.c - see home.h
  *
  * State is never remembered from what a call returned (a time-out does not mean "it failed"): in each round it is looked up,
- * one step is taken, and it is looked up again.
+ * one step is taken, and it is looked up again. libvirtd may come and go meanwhile.
  *
- *   running, on the overlay      commit (active, shallow), wait until ready, pivot
+ *   running, on the overlay      commit (active, shallow), wait until ready, pause, pivot, go on
  *   off, on the overlay          qemu-img commit, then the disk of the old XML goes back into the XML
- *   on the base                  home, if all of the overlay is in the base: the overlay is removed
+ *   below another overlay        somebody took a snapshot: ours is committed from under it
+ *   on the base                  home, if all of the overlay is in the base: the overlay is removed, then the journal
  *   anywhere else, or gone       somebody has edited, moved or undefined the domain: nothing is touched
  *
- * Unsure means hands off. Once a pivot was asked for, the base may be newer than the overlay: a domain that is found off, or
- * started anew, and on the overlay then, is left to a person. So is one that is off for another reason than that it was
- * switched off (saved, migrated away), or gone. And the overlay is removed only if it is the very file that we made.
+ * Which of the two counts, if the XML is found on the overlay? Before the pivot the guest is paused, and goes on only when the
+ * journal says that the domain is on the base. So until then the overlay counts, or both say the same, whatever QEMU and
+ * libvirt have done before they died; and from then on the overlay is never committed again.
  *
- * Killed at any point, the domain runs on (or boots from) the overlay over its base, which is a complete chain.
+ * Unsure means hands off: a domain that is off because it was saved or moved, one that is on its base although the overlay
+ * has data that we did not commit. And the overlay is removed only if it is the very file that we made.
+ *
+ * Killed at any point, the domain runs on (or boots from) the overlay over its base, which is a complete chain, or on its base.
  */
 #include "home.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
-#include "connection.h"
+#include "directories.h"
+#include "fault.h"
+#include "guard.h"
+#include "pause.h"
 #include "process.h"
 #include "progress.h"
+#include "qemu_version.h"
 
-#define LOOK_MS 50           /* between two looks at a block job; events come earlier */
+#define LOOK_MS 50           /* between two looks at a block job */
+#define AGAIN_MS 500         /* after something failed */
 #define QUIET_MAX_MS 300000  /* a job that makes no progress for so long is left alone */
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
+#define AWAY_MAX_MS 120000   /* libvirtd may be away for so long */
+#define OTHER_MAX_MS 30000   /* somebody else's block job */
 #define TRIES_MAX 5
-#define ROUNDS_MAX 100
+#define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000
+#define LIBVIRT_CONFIGURATION "/etc/libvirt/qemu" /* where libvirt has the XML of the system's domains */
 
-/* --- running --------------------------------------------------------------------------------- */
+struct home {
+	struct vmc_overlay *overlay;
+	struct vmc_pause pause;
+};
 
-static int start_commit (struct vmc_overlay *overlay, struct vmc_error *err)
+/* Nothing that is written from here on is needed to find the way: only to find it faster. */
+static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
 {
-	/* No base and no top, but shallow: the top layer into its own backing file, never further. */
-	if (virDomainBlockCommit (overlay->domain->handle, overlay->target, NULL, NULL, 0,
-				  VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot start the commit");
+	if (overlay->journal.step == step)
+		return;
+	overlay->journal.step = step;
+	vmc_journal_note (&overlay->journal);
+}
+
+/* --- going on --------------------------------------------------------------------------------- */
+
+/* Where is the domain? That is written down before the guest goes on. While it is being moved it has to wait. */
+static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
+		  struct vmc_error *err)
+{
+	if (overlay->journal.step == VMC_STEP_MOVE && (state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED)) {
+		vmc_fault_point ("moved");
+		note_step (overlay, VMC_STEP_ON_BASE);
+	}
+	if (state->moving || !state->active || !overlay->journal.paused)
+		return 0;
+	if (state->where == VMC_ON_OVERLAY) /* where it writes from now on */
+		note_step (overlay, VMC_STEP_COMMIT);
+	return vmc_pause_end (pause, overlay->domain, &overlay->journal, err);
+}
+
+int vmc_home_go_on (struct vmc_domain *domain, struct vmc_journal *journal, struct vmc_error *err)
+{
+	struct vmc_overlay overlay = {.domain = domain, .journal = *journal};
+	struct vmc_pause none = VMC_PAUSE_INIT (0);
+	struct vmc_overlay_state state;
+	int result = vmc_overlay_look (&overlay, &state, err);
+
+	if (result == 0 && state.moving)
+		return vmc_fail (err, VMC_BUSY, 0, "the domain is being moved to its base");
+	if (result == 0 && state.where != VMC_GONE)
+		result = go_on (&none, &overlay, &state, err);
+	journal->step = overlay.journal.step;
+	journal->paused = overlay.journal.paused;
+	return result;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+/* Since the job has begun to count, what the guest writes is seen by it. */
+static int wait_for_start (struct vmc_overlay *overlay, unsigned max_ms, struct vmc_error *err)
+{
+	uint64_t until_ms = vmc_now_ms () + max_ms;
+	struct vmc_overlay_state state;
+
+	do {
+		if (vmc_overlay_look (overlay, &state, err) < 0)
+			return -1;
+		if (!state.job || state.ready || state.all_bytes > 1)
+			return 0;
+		vmc_events_pause (1);
+	} while (vmc_now_ms () < until_ms);
 	return 0;
+}
+
+static int start_commit (struct home *home, struct vmc_error *err)
+{
+	struct vmc_overlay *overlay = home->overlay;
+	bool loses = vmc_qemu_loses_writes (vmc_qemu_version (overlay->domain->handle));
+
+	vmc_progress_step (overlay->journal.target, loses ? "commit, the guest paused at its start" : "commit");
+	note_step (overlay, VMC_STEP_COMMIT);
+	if (loses && vmc_pause_begin (&home->pause, overlay->domain, &overlay->journal, err) < 0)
+		return -1;
+	vmc_fault_point ("commit");
+	/* No base and no top, but shallow: the top layer into its own backing file, never further. */
+	if (VMC_LIBVIRT (virDomainBlockCommit (overlay->domain->handle, overlay->journal.target, NULL, NULL, 0,
+					       VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot start the commit");
+	vmc_fault_point ("committing");
+	return loses ? wait_for_start (overlay, home->pause.max_ms, err) : 0;
 }
 
 /* Wait while the job is at work and not ready. 0: something is different now, look again. */
@@ -52,7 +137,6 @@ static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 	uint64_t since_ms = vmc_now_ms (), quiet_since_ms = since_ms, last = UINT64_MAX;
 
 	for (;;) {
-		virDomainBlockJobInfo info = {0};
 		struct vmc_overlay_state state;
 
 		vmc_overlay_measure (overlay);
@@ -60,50 +144,85 @@ static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 			return -1;
 		if (!state.active || !state.job || state.ready)
 			return 0;
-		if (virDomainGetBlockJobInfo (overlay->domain->handle, overlay->target, &info, 0) == 1) {
-			vmc_progress_show (info.cur, info.end);
-			if (info.cur != last)
-				quiet_since_ms = vmc_now_ms ();
-			last = info.cur;
-		}
+		vmc_progress_show (state.done_bytes, state.all_bytes);
+		if (state.done_bytes != last)
+			quiet_since_ms = vmc_now_ms ();
+		last = state.done_bytes;
 		if (vmc_now_ms () - quiet_since_ms > QUIET_MAX_MS)
 			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT, "the commit of '%s' makes no progress",
-					 overlay->path);
+					 overlay->journal.overlay);
 		if (vmc_now_ms () - since_ms > READY_MAX_MS)
 			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT,
-					 "the guest writes faster than the commit of '%s' copies", overlay->path);
+					 "the guest writes faster than the commit of '%s' copies",
+					 overlay->journal.overlay);
 		vmc_events_pause (LOOK_MS);
 	}
 }
 
-static int pivot (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
+/* Whatever the call returns: where the domain is then is looked up, and the guest goes on. */
+static int pivot (struct home *home, struct vmc_error *err)
 {
-	overlay->pivot_asked = true;
-	overlay->domain_id = state->id;
-	if (virDomainBlockJobAbort (overlay->domain->handle, overlay->target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) < 0)
+	struct vmc_overlay *overlay = home->overlay;
+
+	note_step (overlay, VMC_STEP_MOVE);
+	if (vmc_pause_begin (&home->pause, overlay->domain, &overlay->journal, err) < 0)
+		return -1;
+	vmc_fault_point ("pivot");
+	if (VMC_LIBVIRT (virDomainBlockJobAbort (overlay->domain->handle, overlay->journal.target,
+						 VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot pivot to the base");
-	overlay->committed = true;
+	vmc_fault_point ("pivoted");
 	return 0;
 }
 
-static int fail_unsure (const struct vmc_overlay *overlay, struct vmc_error *err)
+/* Somebody else's job ends some time. */
+static int wait_for_other (struct vmc_overlay *overlay, struct vmc_error *err)
 {
+	uint64_t until_ms = vmc_now_ms () + OTHER_MAX_MS;
+	struct vmc_overlay_state state;
+
+	do {
+		vmc_events_pause (LOOK_MS);
+		if (vmc_overlay_look (overlay, &state, err) < 0)
+			return -1;
+		if (!state.other_job)
+			return 0;
+	} while (vmc_now_ms () < until_ms);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the domain went off during the pivot; '%s' or its overlay '%s' may be newer", overlay->base,
-			 overlay->path);
+			 "somebody else's block job is at work on the disk; when it has ended, run vmcompact --recover");
 }
 
-static int step_running (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
+static int fail_stale (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	overlay->used = true;
-	if (overlay->pivot_asked && state->id != overlay->domain_id)
-		return fail_unsure (overlay, err);
-	overlay->committed = overlay->pivot_asked = false; /* the guest writes to the overlay */
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "the domain runs on the overlay '%s', although it had been moved to '%s', which is newer; "
+			 "destroy it, then run vmcompact --recover",
+			 overlay->journal.overlay, overlay->journal.base);
+}
+
+static int step_running (struct home *home, const struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	struct vmc_overlay *overlay = home->overlay;
+
+	if (overlay->journal.step == VMC_STEP_ON_BASE)
+		return fail_stale (overlay, err);
 	if (state->other_job)
-		return vmc_fail (err, VMC_FAILED, 0, "somebody else's block job is at work on the disk");
+		return wait_for_other (overlay, err);
 	if (!state->job)
-		return start_commit (overlay, err);
-	return state->ready ? pivot (overlay, state, err) : wait_for_job (overlay, err);
+		return start_commit (home, err);
+	return state->ready ? pivot (home, err) : wait_for_job (overlay, err);
+}
+
+/* Somebody's overlay lies on ours. Ours can be committed from under it; no pivot, no choice to be made. */
+static int step_buried (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	if (state->other_job)
+		return wait_for_other (overlay, err);
+	note_step (overlay, VMC_STEP_MOVE); /* nobody writes to it any more */
+	if (VMC_LIBVIRT (virDomainBlockCommit (overlay->domain->handle, overlay->journal.target, overlay->journal.base,
+					       overlay->journal.overlay, 0, 0)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot commit the overlay from below a snapshot");
+	return wait_for_other (overlay, err);
 }
 
 /* --- off ------------------------------------------------------------------------------------- */
@@ -122,30 +241,38 @@ static int sync_file (const char *path, struct vmc_error *err)
 }
 
 /* QEMU's image locks keep the domain from starting meanwhile. -d: the overlay stays as it is, in case of anything. */
-static int commit_offline (struct vmc_overlay *overlay, struct vmc_error *err)
+static int commit_offline (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	const char *const argv[] = {"qemu-img", "commit", "-q", "-d", "-f", "qcow2", overlay->path, NULL};
+	const char *const argv[] = {"qemu-img", "commit", "-q", "-d", "-f", "qcow2", overlay->journal.overlay, NULL};
 
-	if (overlay->committed)
-		return 0;
-	if (vmc_process_run (argv, vmc_now_ms () + OFFLINE_COMMIT_MS, err) < 0 || sync_file (overlay->base, err) < 0)
+	vmc_fault_point ("commit-offline");
+	if (vmc_process_run (argv, vmc_now_ms () + OFFLINE_COMMIT_MS, err) < 0 ||
+	    sync_file (overlay->journal.base, err) < 0)
 		return vmc_fail_in (err, "cannot commit the overlay of the domain, which is off");
-	overlay->committed = true;
+	vmc_fault_point ("committed-offline");
 	return 0;
 }
 
-static int restore_xml (struct vmc_overlay *overlay, struct vmc_error *err)
+/* When was it written to last? */
+static struct timespec written_at (const char *path)
 {
-	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *restored = NULL;
-	virDomainPtr defined = NULL;
+	struct stat status;
+
+	return stat (path, &status) == 0 ? status.st_mtim : (struct timespec) {0};
+}
+
+static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *restored;
+	virDomainPtr defined;
 
 	if (now == NULL)
 		return -1;
-	restored = vmc_domain_xml_with_disk (now, overlay->inactive_before, overlay->target);
+	restored = vmc_domain_xml_with_disk (now, overlay->journal.inactive_xml, overlay->journal.target);
 	free (now);
 	if (restored == NULL)
 		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
-	defined = virDomainDefineXML (overlay->domain->connection, restored);
+	defined = VMC_LIBVIRT (virDomainDefineXML (overlay->domain->connection->handle, restored));
 	free (restored);
 	if (defined == NULL)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot define the domain's XML as it was");
@@ -153,101 +280,190 @@ static int restore_xml (struct vmc_overlay *overlay, struct vmc_error *err)
 	return 0;
 }
 
-/* Was it switched off, so that nobody will go on with its memory over the overlay? */
+/* While the base is locked the domain cannot start. Has it been started, and has it written to the overlay, since the commit
+ * ended at AT? Then all of it is to be done again. */
+static int restore_xml (struct vmc_overlay *overlay, const struct timespec *at, struct vmc_error *err)
+{
+	VMC_CLEANUP_GUARD struct vmc_guard guard = VMC_GUARD_INIT;
+	struct vmc_overlay_state state;
+	struct timespec now;
+
+	if (vmc_guard_lock (&guard, overlay->journal.base, err) < 0 || vmc_overlay_look (overlay, &state, err) < 0)
+		return -1;
+	now = written_at (overlay->journal.overlay);
+	if (state.active || state.where != VMC_ON_OVERLAY || now.tv_sec != at->tv_sec || now.tv_nsec != at->tv_nsec)
+		return 0;
+	note_step (overlay, VMC_STEP_MOVE);
+	vmc_fault_point ("define");
+	return define_as_before (overlay, err);
+}
+
+/* Was it switched off, so that nobody will go on with its memory over the overlay? After a restart of the host or of libvirtd,
+ * libvirt does not know. */
 static int check_off (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	int state, reason, saved = virDomainHasManagedSaveImage (overlay->domain->handle, 0);
+	int state, reason, saved = VMC_LIBVIRT (virDomainHasManagedSaveImage (overlay->domain->handle, 0));
 
-	if (saved < 0 || virDomainGetState (overlay->domain->handle, &state, &reason, 0) < 0)
+	if (saved < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask why the domain is off");
-	if (state == VIR_DOMAIN_SHUTOFF && saved == 0 &&
-	    (reason == VIR_DOMAIN_SHUTOFF_SHUTDOWN || reason == VIR_DOMAIN_SHUTOFF_DESTROYED ||
-	     reason == VIR_DOMAIN_SHUTOFF_CRASHED))
+	if (vmc_domain_state (overlay->domain, &state, &reason, err) < 0)
+		return -1;
+	if (state == VIR_DOMAIN_SHUTOFF && saved == 0 && reason != VIR_DOMAIN_SHUTOFF_SAVED &&
+	    reason != VIR_DOMAIN_SHUTOFF_MIGRATED && reason != VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT)
 		return 0;
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the domain is off, but was not simply switched off (saved? moved?) and needs the overlay "
-			 "'%s' now",
-			 overlay->path);
+			 "'%s' now; start it, then run vmcompact --recover",
+			 overlay->journal.overlay);
 }
 
 static int step_off (struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	overlay->used = true;
-	if (overlay->pivot_asked && !overlay->committed)
-		return fail_unsure (overlay, err);
-	if (check_off (overlay, err) < 0 || commit_offline (overlay, err) < 0)
+	struct timespec at;
+
+	if (overlay->journal.inactive_xml == NULL)
+		return vmc_fail (err, VMC_INTERRUPTED, 0,
+				 "the domain is off and has the overlay '%s', but there is no journal that tells which "
+				 "is newer, it or '%s'",
+				 overlay->journal.overlay, overlay->journal.base);
+	if (check_off (overlay, err) < 0)
 		return -1;
-	return restore_xml (overlay, err);
+	if (overlay->journal.step == VMC_STEP_ON_BASE) /* libvirt had no time to note it */
+		return define_as_before (overlay, err);
+	if (commit_offline (overlay, err) < 0)
+		return -1;
+	at = written_at (overlay->journal.overlay);
+	return restore_xml (overlay, &at, err);
 }
 
-/* --- there ----------------------------------------------------------------------------------- */
+/* --- there ------------------------------------------------------------------------------------ */
 
-static int remove_overlay (struct vmc_overlay *overlay, struct vmc_error *err)
+/* Made, but the journal did not come to say which file it is: then it is empty. */
+static bool is_own_file (const struct vmc_journal *journal, const struct stat *status)
 {
+	if (journal->overlay_inode == 0)
+		return S_ISREG (status->st_mode) && status->st_size == 0;
+	return status->st_dev == journal->overlay_device && status->st_ino == journal->overlay_inode;
+}
+
+static int remove_overlay (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	const struct vmc_journal *journal = &overlay->journal;
 	struct stat status;
 
-	if (!overlay->made || stat (overlay->path, &status) < 0)
+	if (journal->overlay[0] == 0 || lstat (journal->overlay, &status) < 0)
 		return 0;
-	if (status.st_dev != overlay->device || status.st_ino != overlay->inode)
-		return vmc_fail (err, VMC_FAILED, 0, "'%s' is not the overlay that was made; it is left alone",
-				 overlay->path);
-	if (unlink (overlay->path) < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot remove the overlay '%s'", overlay->path);
+	if (!is_own_file (journal, &status)) /* ours is gone; what has its name now is somebody's */
+		return 0;
+	vmc_fault_point ("remove");
+	if (unlink (journal->overlay) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot remove the overlay '%s'", journal->overlay);
+	vmc_fault_point ("removed");
 	return 0;
 }
 
-static int arrive (struct vmc_overlay *overlay, struct vmc_error *err)
+/* The domain is on the base. Was it us who brought it there, or has it never left? */
+static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	if (overlay->used && !overlay->committed)
+	const struct vmc_journal *journal = &overlay->journal;
+
+	if (journal->step == VMC_STEP_PREPARE || journal->step == VMC_STEP_ON_BASE ||
+	    vmc_overlay_unused (overlay))
+		return 0;
+	if (vmc_guard_written (journal->overlay))
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
-				 "the domain is on '%s' again, but its overlay '%s' was not committed by us",
-				 overlay->base, overlay->path);
-	return remove_overlay (overlay, err);
+				 "QEMU writes to '%s', but libvirt has not noted it; do not switch the guest off",
+				 journal->overlay);
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "the domain is on '%s' again, but its overlay '%s' was not committed by us; remove the overlay "
+			 "if you have committed it",
+			 journal->base, journal->overlay);
 }
 
-/* QEMU pauses a guest whose write found no space. The overlay is in the base now: the guest can go on. */
-static int resume (const struct vmc_overlay *overlay, struct vmc_error *err)
+/* The XML that names the base must be on the disk before the overlay goes. */
+static int sync_configuration (struct vmc_error *err)
 {
-	int state, reason;
+	return access (LIBVIRT_CONFIGURATION, F_OK) < 0 ? 0 : vmc_directory_sync (LIBVIRT_CONFIGURATION, err);
+}
 
-	if (virDomainGetState (overlay->domain->handle, &state, &reason, 0) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
-	if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_IOERROR)
-		return 0;
-	if (virDomainResume (overlay->domain->handle) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED,
-					 "the guest was paused by a write error and cannot be resumed");
-	return 0;
+/* QEMU pauses a guest whose write found no space. The overlay is in the base, and gone: the guest can go on. */
+static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	if (check_arrival (overlay, err) < 0)
+		return -1;
+	if (overlay->journal.step != VMC_STEP_PREPARE && sync_configuration (err) < 0)
+		return -1;
+	if (remove_overlay (overlay, err) < 0)
+		return -1;
+	if (state->active && vmc_domain_resume (overlay->domain, VIR_DOMAIN_PAUSED_IOERROR, err) < 0)
+		return vmc_fail_in (err, "the guest was paused by a write error");
+	vmc_fault_point ("home");
+	return vmc_journal_remove (overlay->journal.uuid, err);
+}
+
+/* A domain that is not known here: its overlay is of no use without it, but it is not ours to say so. */
+static int leave_gone (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	const struct vmc_journal *journal = &overlay->journal;
+	struct stat status;
+
+	if (lstat (journal->overlay, &status) < 0 && errno == ENOENT)
+		return vmc_journal_remove (journal->uuid, err);
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "the domain is no longer known here; its image '%s' is complete only with the overlay '%s'; "
+			 "define it again and run vmcompact --recover, or commit it with qemu-img and remove "
+			 VMC_STATE_DIRECTORY "/%s.journal",
+			 journal->base, journal->overlay, journal->uuid);
 }
 
 /* One step. 1: home. */
-static int step_home (struct vmc_overlay *overlay, struct vmc_error *err)
+static int step_home (struct home *home, struct vmc_error *err)
 {
-	struct vmc_overlay_state state;
+	struct vmc_overlay *overlay = home->overlay;
+	struct vmc_overlay_state state = {0};
 
-	if (!overlay->attempted) /* the domain never heard of it */
-		return arrive (overlay, err) < 0 ? -1 : 1;
-	if (vmc_overlay_look (overlay, &state, err) < 0)
+	if (overlay->journal.step == VMC_STEP_PREPARE) /* the domain never heard of it */
+		return arrive (overlay, &state, err) < 0 ? -1 : 1;
+	if (vmc_overlay_look (overlay, &state, err) < 0 || go_on (&home->pause, overlay, &state, err) < 0)
 		return -1;
-	if (state.where == VMC_GONE)
-		return vmc_fail (err, VMC_INTERRUPTED, 0, "the domain is no longer known here; its overlay is '%s'",
-				 overlay->path);
-	if (state.where == VMC_ELSEWHERE)
+	switch (state.where) {
+	case VMC_ON_OVERLAY:
+		return state.active ? step_running (home, &state, err) : step_off (overlay, err);
+	case VMC_BURIED:
+		return step_buried (overlay, &state, err);
+	case VMC_ON_BASE:
+	case VMC_UNCOVERED:
+		return arrive (overlay, &state, err) < 0 ? -1 : 1;
+	case VMC_GONE:
+		return leave_gone (overlay, err) < 0 ? -1 : 1;
+	default:
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
-				 "somebody has changed the disk in the domain's XML; its overlay is '%s'",
-				 overlay->path);
-	if (state.where == VMC_ON_OVERLAY)
-		return state.active ? step_running (overlay, &state, err) : step_off (overlay, err);
-	/* Whatever the call returned: libvirt has noted the base as the disk, so the pivot is done. */
-	overlay->committed = overlay->committed || overlay->pivot_asked;
-	return arrive (overlay, err) < 0 || (state.active && resume (overlay, err) < 0) ? -1 : 1;
+				 "somebody has changed the disk in the domain's XML; its overlay is '%s', over '%s'",
+				 overlay->journal.overlay, overlay->journal.base);
+	}
 }
 
-int vmc_home (struct vmc_overlay *overlay, struct vmc_error *err)
+/* libvirtd may be restarted at any time. */
+static int await_libvirt (struct vmc_domain *domain, struct vmc_error *err)
+{
+	uint64_t until_ms = vmc_now_ms () + AWAY_MAX_MS;
+	struct vmc_error last;
+
+	while (vmc_domain_revive (domain, &last) < 0) {
+		if (vmc_now_ms () >= until_ms) {
+			*err = last;
+			return -1;
+		}
+		vmc_events_pause (LOOK_MS);
+	}
+	return 0;
+}
+
+static int go_home (struct home *home, struct vmc_error *err)
 {
 	(void) vmc_fail (err, VMC_FAILED, 0, "it does not come home");
 	for (int tries = 0, rounds = 0; tries < TRIES_MAX && rounds < ROUNDS_MAX; rounds++) {
-		int result = step_home (overlay, err);
+		int result = step_home (home, err);
 
 		if (result == 1)
 			return 0;
@@ -256,8 +472,24 @@ int vmc_home (struct vmc_overlay *overlay, struct vmc_error *err)
 		if (err->code == VMC_INTERRUPTED)
 			return -1;
 		tries++;
-		vmc_events_pause (500);
+		if (!home->pause.on && virConnectIsAlive (home->overlay->domain->connection->handle) == 1)
+			vmc_events_pause (AGAIN_MS);
+		if (await_libvirt (home->overlay->domain, err) < 0)
+			break;
 	}
 	err->code = VMC_INTERRUPTED;
-	return vmc_fail_in (err, "the domain may still run on the overlay '%s'", overlay->path);
+	return vmc_fail_in (err, "the domain may still run on the overlay '%s'; run vmcompact --recover",
+			    home->overlay->journal.overlay);
+}
+
+int vmc_home (struct vmc_overlay *overlay, unsigned pause_max_ms, struct vmc_error *err)
+{
+	struct home home = {.overlay = overlay, .pause = VMC_PAUSE_INIT (pause_max_ms)};
+	int result = go_home (&home, err);
+
+	if (home.pause.on)
+		vmc_pause_leave (&home.pause);
+	if (result == 0)
+		vmc_deadline_means (VMC_FAILED);
+	return result;
 }

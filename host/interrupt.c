@@ -4,12 +4,26 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
-static volatile sig_atomic_t noted;
+#include "fault.h"
+
+static volatile sig_atomic_t noted, stuck_status = 1;
 
 static void note (int number)
 {
 	noted = number;
+}
+
+static void end_stuck (int number)
+{
+	static const char done[] = "vmcompact: libvirt does not return from a call; nothing was changed\n";
+	static const char open[] = "vmcompact: libvirt does not return from a call; when it answers again, run vmcompact --recover\n";
+	ssize_t ignored = stuck_status == 1 ? write (2, done, sizeof done - 1) : write (2, open, sizeof open - 1);
+
+	(void) number;
+	(void) ignored;
+	_exit (stuck_status);
 }
 
 int vmc_interrupt_setup (struct vmc_error *err)
@@ -21,6 +35,7 @@ int vmc_interrupt_setup (struct vmc_error *err)
 		if (sigaction (numbers[i], &action, NULL) < 0)
 			return vmc_fail (err, VMC_FAILED, errno, "cannot catch signals");
 	(void) signal (SIGPIPE, SIG_IGN);
+	(void) signal (SIGALRM, end_stuck);
 	return 0;
 }
 
@@ -32,4 +47,19 @@ bool vmc_interrupted (void)
 int vmc_interrupt_check (struct vmc_error *err)
 {
 	return noted == 0 ? 0 : vmc_fail (err, VMC_CANCELLED, EINTR, "interrupted by signal %d", (int) noted);
+}
+
+void vmc_deadline_begin (void)
+{
+	(void) alarm (vmc_fault_number ("VMC_FAULT_CALL_S", VMC_CALL_MAX_S));
+}
+
+void vmc_deadline_end (void)
+{
+	(void) alarm (0);
+}
+
+void vmc_deadline_means (enum vmc_code code)
+{
+	stuck_status = vmc_code_exit_status (code);
 }

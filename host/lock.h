@@ -4,11 +4,9 @@
 
 #include "error.h"
 
-/* Take the lock for UUID; the descriptor that holds it, to be closed by the caller. The kernel releases it when we die.
- * VMC_BUSY at once when another run has it. */
-int vmc_lock_domain (const char *uuid, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
-
-/* The directory for locks and sockets, made if need be; root's alone. */
-const char *vmc_run_directory (struct vmc_error *err) __attribute__ ((nonnull));
+/* Take the lock for UUID, within WAIT_MS; the descriptor that holds it, to be closed by the caller. The kernel releases it when
+ * we die. VMC_BUSY when another run has it. */
+int vmc_lock_domain (const char *uuid, unsigned wait_ms, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 #endif

@@ -7,8 +7,10 @@
 #include "connection.h"
 #include "interrupt.h"
 #include "options.h"
+#include "pause.h"
 #include "progress.h"
 #include "reader.h"
+#include "recover.h"
 #include "report.h"
 #include "run.h"
 
@@ -32,41 +34,57 @@ static int complain (const struct vmc_error *error)
 	return vmc_code_exit_status (error->code);
 }
 
-static int run_all (virConnectPtr connection, const struct vmc_options *options)
+/* The domains of one command, and what has become of them so far. */
+struct all {
+	struct vmc_connection *connection;
+	const struct vmc_options *options;
+	struct vmc_report worst;
+	size_t done;
+};
+
+static void run_one (void *opaque, const char *name)
 {
-	struct vmc_report all = {0};
-	struct vmc_error error;
+	struct all *all = opaque;
+	struct vmc_report report = {0};
 
-	for (size_t i = 0; i < options->domain_count; i++) {
-		struct vmc_report report = {0};
-
-		if (i > 0 && vmc_interrupt_check (&error) < 0) {
-			report.failed = true;
-			report.error = error;
-			(void) complain (&error);
-			worsen (&all, &report);
-			break;
-		}
-		vmc_run_domain (connection, options->domains[i], options, &report);
-		if (vmc_report_print (&report, options) < 0) {
+	if (all->done++ > 0 && vmc_interrupt_check (&report.error) < 0) {
+		report.failed = true;
+		if (all->done == 2 || all->worst.error.code != VMC_CANCELLED)
+			(void) complain (&report.error);
+	} else {
+		vmc_run_domain (all->connection, name, all->options, &report);
+		if (vmc_report_print (&report, all->options) < 0) {
 			report.failed = true;
 			report.error.code = VMC_FAILED;
 		}
-		worsen (&all, &report);
-		vmc_report_clear (&report);
 	}
-	return all.failed ? vmc_code_exit_status (all.error.code) : 0;
+	worsen (&all->worst, &report);
+	vmc_report_clear (&report);
+}
+
+static int run_all (struct vmc_connection *connection, const struct vmc_options *options)
+{
+	struct all all = {.connection = connection, .options = options};
+	struct vmc_error error;
+
+	for (size_t i = 0; i < options->domain_count; i++)
+		run_one (&all, options->domains[i]);
+	if (options->domain_count == 0 && vmc_recover_list (connection, run_one, &all, &error) < 0)
+		return complain (&error);
+	return all.worst.failed ? vmc_code_exit_status (all.worst.error.code) : 0;
 }
 
 int main (int argc, char **argv)
 {
 	struct vmc_options options;
 	struct vmc_error error = {0};
-	virConnectPtr connection;
+	struct vmc_connection connection;
 	int status;
 
 	if (argc == 2 && strcmp (argv[1], VMC_READER_OPTION) == 0)
 		_exit (vmc_reader_main ()); /* with the rights that it has left, no library could tidy up */
+	if (argc == 5 && strcmp (argv[1], VMC_KEEPER_OPTION) == 0)
+		return vmc_keeper_main (argv + 2);
 	(void) setlocale (LC_CTYPE, "");
 	if (vmc_options_parse (argc, argv, &options, &error) < 0)
 		return complain (&error);
@@ -77,10 +95,9 @@ int main (int argc, char **argv)
 	vmc_progress_setup (&options);
 	if (vmc_interrupt_setup (&error) < 0)
 		return complain (&error);
-	connection = vmc_connection_open (options.uri, &error);
-	if (connection == NULL)
+	if (vmc_connection_open (&connection, options.uri, &error) < 0)
 		return complain (&error);
-	status = run_all (connection, &options);
-	vmc_connection_close (connection);
+	status = run_all (&connection, &options);
+	vmc_connection_close (&connection);
 	return status;
 }

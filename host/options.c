@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,13 @@
 #include "bounds.h"
 
 #define FREEZE_DEFAULT_MS 5000
+#define LOCK_WAIT_MAX_S 86400.0
+#define RECOVER_LOCK_WAIT_MS 10000 /* the run that was killed may have a keeper that is still at it */
 #define TIMEOUT_MAX_S 604800.0 /* a week */
 
 const char vmc_options_help[] =
 	"Usage: vmcompact [-c URI] [OPTION...] DOMAIN...\n"
+	"       vmcompact [-c URI] [OPTION...] --recover [DOMAIN...]\n"
 	"Give the space that a guest does not use back to the host, while the guest runs.\n"
 	"A DOMAIN is a name, a UUID or an id, as in virsh.\n"
 	"\n"
@@ -30,6 +34,8 @@ const char vmc_options_help[] =
 	"      --freeze-timeout=SECONDS\n"
 	"                           the guest thaws by itself after this time (default 5)\n"
 	"      --overlay-dir=DIR    where the overlay lies during a commit (default: beside the image)\n"
+	"      --recover            only bring home what a run that was killed has left; without a DOMAIN, everywhere\n"
+	"      --lock-wait=SECONDS  wait for another run on the domain (default 0; with --recover 10)\n"
 	"  -h, --help               print this text and exit\n"
 	"  -V, --version            print the version and exit\n"
 	"\n"
@@ -67,7 +73,7 @@ static int parse_seconds (const char *option, const char *word, double max_s, ui
 	return 0;
 }
 
-enum { OPT_METHOD = 256, OPT_DISK, OPT_JSON, OPT_PROGRESS, OPT_TIMEOUT, OPT_FREEZE_TIMEOUT, OPT_OVERLAY_DIR };
+enum { OPT_METHOD = 256, OPT_DISK, OPT_JSON, OPT_PROGRESS, OPT_TIMEOUT, OPT_FREEZE_TIMEOUT, OPT_OVERLAY_DIR, OPT_RECOVER, OPT_LOCK_WAIT };
 
 static const struct option long_options[] = {
 	{"connect", required_argument, NULL, 'c'},
@@ -81,6 +87,8 @@ static const struct option long_options[] = {
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"freeze-timeout", required_argument, NULL, OPT_FREEZE_TIMEOUT},
 	{"overlay-dir", required_argument, NULL, OPT_OVERLAY_DIR},
+	{"recover", no_argument, NULL, OPT_RECOVER},
+	{"lock-wait", required_argument, NULL, OPT_LOCK_WAIT},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -113,13 +121,13 @@ static int take_progress (struct vmc_options *options, const char *word, struct 
 	return when < 0 ? -1 : 0;
 }
 
-static int take_freeze_timeout (struct vmc_options *options, const char *word, struct vmc_error *err)
+static int take_ms (const char *option, const char *word, double max_s, unsigned *into, struct vmc_error *err)
 {
 	uint64_t ms;
 
-	if (parse_seconds ("--freeze-timeout", word, VMC_FREEZE_MAX_MS / 1000, &ms, err) < 0)
+	if (parse_seconds (option, word, max_s, &ms, err) < 0)
 		return -1;
-	options->freeze_timeout_ms = (unsigned) ms;
+	*into = (unsigned) ms;
 	return 0;
 }
 
@@ -172,9 +180,14 @@ static int take_option (struct vmc_options *options, int option, struct vmc_erro
 	case OPT_TIMEOUT:
 		return parse_seconds ("--timeout", optarg, TIMEOUT_MAX_S, &options->timeout_ms, err);
 	case OPT_FREEZE_TIMEOUT:
-		return take_freeze_timeout (options, optarg, err);
+		return take_ms ("--freeze-timeout", optarg, VMC_FREEZE_MAX_MS / 1000, &options->freeze_timeout_ms, err);
 	case OPT_OVERLAY_DIR:
 		return take_overlay_dir (options, optarg, err);
+	case OPT_RECOVER:
+		options->recover = true;
+		return 0;
+	case OPT_LOCK_WAIT:
+		return take_ms ("--lock-wait", optarg, LOCK_WAIT_MAX_S, &options->lock_wait_ms, err);
 	case 'h':
 		options->help = true;
 		return 0;
@@ -190,7 +203,8 @@ int vmc_options_parse (int argc, char **argv, struct vmc_options *options, struc
 {
 	int option;
 
-	*options = (struct vmc_options) {.freeze_timeout_ms = FREEZE_DEFAULT_MS, .domains = argv};
+	*options = (struct vmc_options) {
+		.freeze_timeout_ms = FREEZE_DEFAULT_MS, .lock_wait_ms = UINT_MAX, .domains = argv};
 	opterr = 0;
 	optind = 0; /* starts anew, also in a second call */
 	while ((option = getopt_long (argc, argv, ":c:nqvhV", long_options, NULL)) >= 0)
@@ -200,7 +214,11 @@ int vmc_options_parse (int argc, char **argv, struct vmc_options *options, struc
 	options->domain_count = (size_t) (argc - optind);
 	if (options->help || options->version)
 		return 0;
-	if (options->domain_count == 0)
+	if (options->lock_wait_ms == UINT_MAX)
+		options->lock_wait_ms = options->recover ? RECOVER_LOCK_WAIT_MS : 0;
+	if (options->recover && options->dry_run)
+		return vmc_fail (err, VMC_USAGE, 0, "--recover and --dry-run do not go together");
+	if (options->domain_count == 0 && !options->recover)
 		return vmc_fail (err, VMC_USAGE, 0, "name at least one domain; see vmcompact --help");
 	return 0;
 }

@@ -4,16 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "qemu_version.h"
+
 /* The overlay takes what the guest writes for some seconds; QEMU pauses the guest when there is no room. */
 #define ROOM_MIN_BYTES (UINT64_C (128) << 20)
 
 #define SLACK_BYTES (UINT64_C (16) << 20)
 #define SLACK_DIVISOR 50 /* of the virtual size: 2 % */
-
-bool vmc_plan_qemu_loses_writes (unsigned long version)
-{
-	return (version >= 8002000 && version < 10000010) || (version >= 10001000 && version < 10002002);
-}
 
 static int refuse (struct vmc_error *err, const char *what)
 {
@@ -32,25 +29,6 @@ static int check_domain (const struct vmc_domain_facts *domain, struct vmc_error
 	if (!domain->agent)
 		return vmc_fail (err, VMC_NO_AGENT, 0, "%s", domain->why_no_agent);
 	return 0;
-}
-
-static bool ends_with (const char *text, const char *end)
-{
-	size_t length = strlen (text), end_length = strlen (end);
-
-	return length >= end_length && strcmp (text + length - end_length, end) == 0;
-}
-
-/* What a killed run left comes before anything else. */
-static int check_stale (const struct vmc_disk *disk, struct vmc_error *err)
-{
-	if (!ends_with (disk->path, VMC_OVERLAY_SUFFIX))
-		return 0;
-	return vmc_fail (err, VMC_REFUSED, 0,
-			 "it runs on the overlay of an earlier run that was killed; bring it home with: virsh "
-			 "blockcommit DOMAIN %s "
-			 "--active --shallow --pivot --wait",
-			 disk->target);
 }
 
 static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err)
@@ -112,17 +90,11 @@ static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *e
 	if (!facts->domain->persistent)
 		return refuse (err, "the domain is transient: if it ended in the middle, nothing would know its disk "
 				    "any more");
-	if (facts->domain->qemu_version == 0)
-		return refuse (err, "the version of the QEMU that runs the guest cannot be told (it was updated "
-				    "since?); restart the guest");
-	if (vmc_plan_qemu_loses_writes (facts->domain->qemu_version))
-		return refuse (err, "this QEMU loses guest writes while a commit starts; update it to 10.0.10, 10.2.2 "
-				    "or newer and restart the guest");
 	if (facts->why_no_punch[0] != 0)
 		return refuse (err, facts->why_no_punch);
 	if (facts->in_the_way)
 		return vmc_fail (err, VMC_REFUSED, 0,
-				 "the file '%.300s' is in the way; an earlier run may have left it",
+				 "the file '%.300s' is in the way; no journal names it; remove it if nobody needs it",
 				 facts->overlay_path);
 	if (facts->image.room_bytes < ROOM_MIN_BYTES)
 		return refuse (err, "there is less than 128 MiB of room for the overlay; see --overlay-dir");
@@ -158,16 +130,38 @@ static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 	return 0;
 }
 
+/* A commit by a QEMU that loses writes at its start needs a pause (home.c): that is said beforehand. */
+static void say_pause (const struct vmc_domain_facts *domain, struct vmc_plan *plan)
+{
+	unsigned long version = domain->qemu_version;
+	size_t used = strlen (plan->reason);
+	char name[40] = "of unknown version";
+
+	if (plan->method != VMC_METHOD_COMMIT || !vmc_qemu_loses_writes (version))
+		return;
+	if (version != 0)
+		(void) snprintf (name, sizeof name, "%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+	(void) snprintf (plan->reason + used, sizeof plan->reason - used,
+			 "; QEMU %s may lose writes while a commit starts, so the guest is paused for that moment", name);
+}
+
 int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,
 		   struct vmc_error *err)
 {
-	if (check_stale (facts->disk, err) < 0 || check_domain (facts->domain, err) < 0 || check_disk (facts, err) < 0)
+	int result;
+
+	if (check_domain (facts->domain, err) < 0 || check_disk (facts, err) < 0)
 		return -1;
-	if (wanted == VMC_METHOD_AUTO)
-		return plan_auto (facts, plan, err);
-	*plan = (struct vmc_plan) {.method = wanted};
-	(void) snprintf (plan->reason, sizeof plan->reason, "asked for");
-	return wanted == VMC_METHOD_TRIM ? check_filesystems (facts, true, err) : check_commit (facts, err);
+	if (wanted == VMC_METHOD_AUTO) {
+		result = plan_auto (facts, plan, err);
+	} else {
+		*plan = (struct vmc_plan) {.method = wanted};
+		(void) snprintf (plan->reason, sizeof plan->reason, "%s", facts->why_wanted);
+		result = wanted == VMC_METHOD_TRIM ? check_filesystems (facts, true, err) : check_commit (facts, err);
+	}
+	if (result == 0)
+		say_pause (facts->domain, plan);
+	return result;
 }
 
 uint64_t vmc_plan_left_over (uint64_t virtual_bytes, uint64_t discarded_bytes, uint64_t allocated_bytes)

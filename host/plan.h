@@ -25,7 +25,4 @@ uint64_t vmc_plan_left_over (uint64_t virtual_bytes, uint64_t discarded_bytes, u
 bool vmc_plan_trim_dropped (uint64_t virtual_bytes, uint64_t trimmed_bytes, uint64_t before_bytes,
 			    uint64_t after_bytes);
 
-/* Does this QEMU lose guest writes while a commit starts? (Fixed by commit 0f51f9c342 of QEMU; from 8.2.0 on.) */
-bool vmc_plan_qemu_loses_writes (unsigned long version);
-
 #endif

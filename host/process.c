@@ -15,16 +15,19 @@
 #include "text.h"
 
 #define POLL_MS 5
+#define KILL_MS 10000 /* one that hangs in the kernel is not waited for longer */
 
 /* In the child. Only system calls from here to exec: another thread may have held any lock at the fork. */
-static void become (const char *const argv[], int input_fd, int output_fd, int error_fd, pid_t parent)
+static void become (const char *const argv[], int input_fd, int output_fd, int error_fd, pid_t parent, bool survives)
 {
 	sigset_t none;
 	int null = -1;
 
 	(void) sigemptyset (&none);
 	(void) sigprocmask (SIG_SETMASK, &none, NULL);
-	if (setpgid (0, 0) < 0 || prctl (PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid () != parent)
+	if (setpgid (0, 0) < 0)
+		_exit (126);
+	if (!survives && (prctl (PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid () != parent))
 		_exit (126);
 	if (input_fd < 0)
 		input_fd = null = open ("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -43,7 +46,7 @@ static void close_fd (int *fd)
 	*fd = -1;
 }
 
-int vmc_process_start (struct vmc_process *process, const char *const argv[], int input_fd, struct vmc_error *err)
+static int start (struct vmc_process *process, const char *const argv[], int input_fd, bool survives, struct vmc_error *err)
 {
 	int output[2] = {-1, -1}, errors[2] = {-1, -1};
 	pid_t parent = getpid ();
@@ -60,7 +63,7 @@ int vmc_process_start (struct vmc_process *process, const char *const argv[], in
 	process->pid = fork ();
 	saved = errno;
 	if (process->pid == 0)
-		become (argv, input_fd, output[1], errors[1], parent);
+		become (argv, input_fd, output[1], errors[1], parent, survives);
 	(void) close (output[1]);
 	(void) close (errors[1]);
 	process->output_fd = output[0];
@@ -72,6 +75,17 @@ int vmc_process_start (struct vmc_process *process, const char *const argv[], in
 	}
 	(void) fcntl (process->error_fd, F_SETFL, O_NONBLOCK);
 	return 0;
+}
+
+int vmc_process_start (struct vmc_process *process, const char *const argv[], int input_fd, struct vmc_error *err)
+{
+	return start (process, argv, input_fd, false, err);
+}
+
+int vmc_process_start_survivor (struct vmc_process *process, const char *const argv[], int input_fd,
+				struct vmc_error *err)
+{
+	return start (process, argv, input_fd, true, err);
 }
 
 /* The last line of what it wrote to its standard error stream, escaped. */
@@ -135,11 +149,18 @@ bool vmc_process_ended (struct vmc_process *process)
 
 void vmc_process_end (struct vmc_process *process)
 {
+	uint64_t until_ms = vmc_now_ms () + KILL_MS;
+
 	if (process->pid > 0) {
 		(void) kill (process->pid, SIGKILL);
-		while (waitpid (process->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		while (waitpid (process->pid, NULL, WNOHANG) == 0 && vmc_now_ms () < until_ms)
+			(void) poll (NULL, 0, 1);
 	}
+	vmc_process_let_go (process);
+}
+
+void vmc_process_let_go (struct vmc_process *process)
+{
 	process->pid = 0;
 	close_fd (&process->output_fd);
 	close_fd (&process->error_fd);

@@ -27,6 +27,10 @@ struct vmc_process {
 int vmc_process_start (struct vmc_process *process, const char *const argv[], int input_fd, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* The same for one that goes on should we die. */
+int vmc_process_start_survivor (struct vmc_process *process, const char *const argv[], int input_fd,
+				struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* Wait for its end, at most until DEADLINE_MS (vmc_now_ms). 0: it ended with status 0. -1: anything else, with its
  * last words in the error; it still runs after a VMC_TIMEOUT. */
 int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct vmc_error *err)
@@ -37,6 +41,9 @@ bool vmc_process_ended (struct vmc_process *process) __attribute__ ((nonnull));
 
 /* Kill it if it still runs, reap it, close the descriptors. */
 void vmc_process_end (struct vmc_process *process) __attribute__ ((nonnull));
+
+/* Close the descriptors, and let it run. */
+void vmc_process_let_go (struct vmc_process *process) __attribute__ ((nonnull));
 
 /* Start, wait, end. */
 int vmc_process_run (const char *const argv[], uint64_t deadline_ms, struct vmc_error *err)

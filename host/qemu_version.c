@@ -14,9 +14,16 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "connection.h"
 #include "process.h"
 
 #define ANSWER_MS 10000
+
+bool vmc_qemu_loses_writes (unsigned long version)
+{
+	return version == 0 || (version >= 8002000 && version < 10000010) ||
+	       (version >= 10001000 && version < 10002002);
+}
 
 unsigned long vmc_qemu_version_parse (const char *text)
 {
@@ -73,7 +80,7 @@ unsigned long vmc_qemu_version (virDomainPtr domain)
 	ssize_t length;
 
 	if (pid == 0)
-		return virConnectGetVersion (virDomainGetConnect (domain), &installed) < 0 ? 0 : installed;
+		return VMC_LIBVIRT (virConnectGetVersion (virDomainGetConnect (domain), &installed)) < 0 ? 0 : installed;
 	(void) snprintf (link, sizeof link, "/proc/%ld/exe", pid);
 	length = readlink (link, program, sizeof program - 1);
 	if (length <= 0)

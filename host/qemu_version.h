@@ -5,6 +5,7 @@
 #define VMC_QEMU_VERSION_H
 
 #include <libvirt/libvirt.h>
+#include <stdbool.h>
 
 /* major * 1,000,000 + minor * 1,000 + release of the process of DOMAIN, which is running; 0: it cannot be told, as when its
  * program file was replaced since it started. Where libvirt's pid file is not seen (a session's), the version that libvirt
@@ -13,5 +14,9 @@ unsigned long vmc_qemu_version (virDomainPtr domain) __attribute__ ((nonnull));
 
 /* The number in what "qemu-system-x86_64 --version" prints; 0: there is none. */
 unsigned long vmc_qemu_version_parse (const char *text) __attribute__ ((nonnull));
+
+/* Does this QEMU lose guest writes while a commit starts? (Fixed by commit 0f51f9c342 of QEMU; from 8.2.0 on.) What is not known
+ * (0) may. */
+bool vmc_qemu_loses_writes (unsigned long version);
 
 #endif

@@ -1,6 +1,6 @@
 /* run.c - see run.h
  *
- * The order of a run: lock, facts, plan, method, measure; one disk is finished before the next is begun. Nothing is changed
+ * The order of a run: lock, what an earlier run has left, facts, plan, method, measure; one disk is finished before the next is begun. Nothing is changed
  * before the plan of a disk says so. All facts are gathered anew for each step that is planned: hours may lie between.
  */
 #include "run.h"
@@ -17,8 +17,10 @@
 #include "interrupt.h"
 #include "lock.h"
 #include "method.h"
+#include "overlay.h"
 #include "plan.h"
 #include "progress.h"
+#include "recover.h"
 #include "text.h"
 
 #define HELLO_MS 5000
@@ -66,7 +68,7 @@ static int look_at_guest (struct vmc_run *run, struct vmc_disk_facts *facts, str
 {
 	virDomainBlockInfo info;
 
-	if (virDomainGetBlockInfo (run->domain.handle, facts->disk->target, &info, 0) < 0)
+	if (VMC_LIBVIRT (virDomainGetBlockInfo (run->domain.handle, facts->disk->target, &info, 0)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the size of the disk");
 	report->virtual_bytes = info.capacity;
 	if (run->agent == NULL)
@@ -147,11 +149,11 @@ static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vm
 
 /* What is no file with a running guest is refused by the plan before it looks at the rest. */
 static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, enum vmc_method_choice wanted,
-			 struct vmc_disk_report *report, struct vmc_error *err)
+			 const char *why, struct vmc_disk_report *report, struct vmc_error *err)
 {
 	struct vmc_domain_facts domain = {.agent = run->agent != NULL};
 	struct vmc_filesystems_result filesystems = {0};
-	struct vmc_disk_facts facts = {.domain = &domain, .disk = disk};
+	struct vmc_disk_facts facts = {.domain = &domain, .disk = disk, .why_wanted = why};
 	int result;
 
 	memcpy (domain.why_no_agent, run->why_no_agent, sizeof domain.why_no_agent);
@@ -183,7 +185,7 @@ static int read_disks (struct vmc_run *run, struct vmc_error *err)
 	return result;
 }
 
-static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_choice wanted,
+static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_choice wanted, const char *why,
 		     struct vmc_disk_report *report, struct vmc_error *err)
 {
 	const struct vmc_disk *disk;
@@ -193,19 +195,19 @@ static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_ch
 	disk = vmc_disks_find (&run->disks, target);
 	if (disk == NULL || strcmp (disk->path, report->path) != 0)
 		return vmc_fail (err, VMC_FAILED, 0, "somebody else has changed the disk of the domain");
-	return look_and_act (run, disk, wanted, report, err);
+	return look_and_act (run, disk, wanted, why, report, err);
 }
 
 static void run_and_report (struct vmc_run *run, const char *target, struct vmc_disk_report *report)
 {
 	uint64_t began_ms = vmc_now_ms ();
-	int result = run_disk (run, target, run->options->method, report, &report->error);
+	int result = run_disk (run, target, run->options->method, "asked for", report, &report->error);
 
 	if (result == 1) {
 		vmc_extents_clear (&report->used);
 		vmc_extents_clear (&report->freed);
-		result = run_disk (run, target, VMC_METHOD_COMMIT, report, &report->error);
-		(void) snprintf (report->reason, sizeof report->reason, "a trim left free space behind on the host");
+		result = run_disk (run, target, VMC_METHOD_COMMIT, "a trim left free space behind on the host", report,
+				   &report->error);
 	}
 	report->failed = result < 0;
 	if (!run->options->dry_run)
@@ -247,7 +249,7 @@ static int add_disks (const struct vmc_run *run, struct vmc_report *report, stru
 
 static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vmc_error *err)
 {
-	int active = virDomainIsActive (run->domain.handle);
+	int active = VMC_LIBVIRT (virDomainIsActive (run->domain.handle));
 	bool stranded = false; /* one disk at a time may be away from home */
 
 	if (active < 0)
@@ -275,25 +277,43 @@ static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vm
 	return 0;
 }
 
-static int run_domain (struct vmc_run *run, virConnectPtr connection, const char *name, struct vmc_report *report,
-		       struct vmc_error *err)
+/* A dry run changes nothing: it does not even recover. */
+static int recover_first (struct vmc_run *run, struct vmc_error *err)
 {
+	int pending;
+
+	if (!run->options->dry_run)
+		return vmc_recover_domain (&run->domain, run->options->freeze_timeout_ms, err);
+	pending = vmc_recover_pending (&run->domain, err);
+	return pending <= 0 ? pending
+			    : vmc_fail (err, VMC_INTERRUPTED, 0,
+					"an earlier run was interrupted; run vmcompact --recover first");
+}
+
+static int run_domain (struct vmc_run *run, struct vmc_connection *connection, const char *name,
+		       struct vmc_report *report, struct vmc_error *err)
+{
+	const struct vmc_options *options = run->options;
 	int lock, result;
 
 	vmc_text_escape (report->domain, sizeof report->domain, name);
-	if (vmc_domain_find (connection, name, &run->domain, err) < 0)
+	result = options->recover ? vmc_recover_find (connection, name, &run->domain, err)
+				  : vmc_domain_find (connection, name, &run->domain, err);
+	if (result < 0)
 		return -1;
 	memcpy (report->domain, run->domain.name, sizeof report->domain);
 	memcpy (report->uuid, run->domain.uuid, sizeof report->uuid);
-	lock = vmc_lock_domain (run->domain.uuid, err);
+	lock = vmc_lock_domain (run->domain.uuid, options->lock_wait_ms, err);
 	if (lock < 0)
 		return -1;
-	result = run_locked (run, report, err);
+	result = recover_first (run, err);
+	if (result == 0 && !options->recover)
+		result = run_locked (run, report, err);
 	(void) close (lock);
 	return result;
 }
 
-void vmc_run_domain (virConnectPtr connection, const char *name, const struct vmc_options *options,
+void vmc_run_domain (struct vmc_connection *connection, const char *name, const struct vmc_options *options,
 		     struct vmc_report *report)
 {
 	struct vmc_run run = {.options = options, .deadline_ms = UINT64_MAX};

@@ -10,6 +10,7 @@
 
 #include "allocation.h"
 #include "clock.h"
+#include "fault.h"
 #include "method.h"
 #include "plan.h"
 #include "progress.h"
@@ -48,10 +49,12 @@ static int trim_all (struct vmc_run *run, const struct vmc_disk_facts *facts, bo
 		if (vmc_run_check (run, err) < 0)
 			return -1;
 		vmc_progress_step (facts->disk->target, force ? "trim again" : "trim");
+		vmc_fault_point ("trim");
 		if (vmc_agent_trim (run->agent, filesystem->filesystem, force, patience_ms (run), &bytes, err) < 0) {
 			vmc_run_drop_agent (run); /* it stops the trim */
 			return vmc_fail_in (err, "cannot trim '%s'", filesystem->mount_point);
 		}
+		vmc_fault_point ("trimmed");
 		*trimmed_bytes += bytes;
 	}
 	return 0;

@@ -1,0 +1,290 @@
+/* journal.c - see journal.h
+ *
+ * A JSON object, written to a new file, synced, renamed over the old one, the directory synced: whoever reads it finds the old
+ * one or the new one, never a part. A file that does not have exactly what is expected is not used at all.
+ */
+#include "journal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "directories.h"
+
+#define SUFFIX ".journal"
+#define JOURNAL_MAX_BYTES (4 << 20)
+#define JOURNAL_VERSION 1
+
+static const char *const step_names[VMC_STEPS] = {"prepare", "redirect", "punch", "commit", "move", "on-base"};
+
+static const struct {
+	const char *key;
+	size_t offset, size;
+} texts[] = {
+#define TEXT(key, member) {key, offsetof (struct vmc_journal, member), sizeof ((struct vmc_journal *) NULL)->member}
+	TEXT ("uuid", uuid), TEXT ("domain", name),       TEXT ("target", target),
+	TEXT ("base", base), TEXT ("overlay", overlay),
+};
+#define N_TEXTS (sizeof texts / sizeof texts[0])
+
+static void name_file (const char *uuid, const char *suffix, char *path, size_t size)
+{
+	(void) snprintf (path, size, "%s/%s%s", VMC_STATE_DIRECTORY, uuid, suffix);
+}
+
+void vmc_journal_clear (struct vmc_journal *journal)
+{
+	free (journal->inactive_xml);
+	*journal = (struct vmc_journal) {0};
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static struct json_object *encode (const struct vmc_journal *journal)
+{
+	struct json_object *object = json_object_new_object ();
+
+	json_object_object_add (object, "version", json_object_new_int (JOURNAL_VERSION));
+	for (size_t i = 0; i < N_TEXTS; i++)
+		json_object_object_add (object, texts[i].key,
+					json_object_new_string ((const char *) journal + texts[i].offset));
+	json_object_object_add (object, "overlay_device", json_object_new_uint64 (journal->overlay_device));
+	json_object_object_add (object, "overlay_inode", json_object_new_uint64 (journal->overlay_inode));
+	json_object_object_add (object, "overlay_bytes", json_object_new_uint64 (journal->overlay_bytes));
+	json_object_object_add (object, "step", json_object_new_string (step_names[journal->step]));
+	json_object_object_add (object, "paused", json_object_new_boolean (journal->paused));
+	json_object_object_add (object, "inactive_xml",
+				journal->inactive_xml ? json_object_new_string (journal->inactive_xml) : NULL);
+	return object;
+}
+
+static int write_all (int fd, const char *text)
+{
+	size_t left = strlen (text);
+
+	while (left > 0) {
+		ssize_t wrote = write (fd, text, left);
+
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote <= 0)
+			return -1;
+		text += wrote;
+		left -= (size_t) wrote;
+	}
+	return fsync (fd);
+}
+
+static int write_file (const char *path, const char *text, struct vmc_error *err)
+{
+	int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600), result = 0;
+
+	if (fd < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
+	if (write_all (fd, text) < 0)
+		result = vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", path);
+	if (close (fd) < 0 && result == 0)
+		result = vmc_fail (err, VMC_FAILED, errno, "cannot close '%s'", path);
+	return result;
+}
+
+int vmc_journal_write (const struct vmc_journal *journal, struct vmc_error *err)
+{
+	struct json_object *object;
+	char path[128], new[128];
+	const char *text;
+	int result;
+
+	if (vmc_directory_prepare (VMC_STATE_DIRECTORY, err) < 0)
+		return -1;
+	name_file (journal->uuid, SUFFIX, path, sizeof path);
+	name_file (journal->uuid, SUFFIX ".new", new, sizeof new);
+	object = encode (journal);
+	text = json_object_to_json_string_ext (object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+	result = text ? write_file (new, text, err) : vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the journal");
+	json_object_put (object);
+	if (result == 0 && rename (new, path) < 0)
+		result = vmc_fail (err, VMC_FAILED, errno, "cannot rename '%s'", new);
+	if (result == 0)
+		return vmc_directory_sync (VMC_STATE_DIRECTORY, err);
+	(void) unlink (new);
+	return vmc_fail_in (err, "cannot keep the journal of the run");
+}
+
+void vmc_journal_note (const struct vmc_journal *journal)
+{
+	struct vmc_error unheard;
+
+	if (vmc_journal_write (journal, &unheard) < 0)
+		return;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static int decode_texts (struct json_object *object, struct vmc_journal *journal)
+{
+	for (size_t i = 0; i < N_TEXTS; i++) {
+		struct json_object *member;
+
+		if (!json_object_object_get_ex (object, texts[i].key, &member) ||
+		    !json_object_is_type (member, json_type_string) ||
+		    (size_t) json_object_get_string_len (member) >= texts[i].size)
+			return -1;
+		memcpy ((char *) journal + texts[i].offset, json_object_get_string (member),
+			(size_t) json_object_get_string_len (member) + 1);
+	}
+	return 0;
+}
+
+static int decode_number (struct json_object *object, const char *key, uint64_t *number)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex (object, key, &member) || !json_object_is_type (member, json_type_int))
+		return -1;
+	*number = json_object_get_uint64 (member);
+	return 0;
+}
+
+static int decode_step (struct json_object *object, struct vmc_journal *journal)
+{
+	struct json_object *step, *paused;
+
+	if (!json_object_object_get_ex (object, "step", &step) || !json_object_is_type (step, json_type_string) ||
+	    !json_object_object_get_ex (object, "paused", &paused) || !json_object_is_type (paused, json_type_boolean))
+		return -1;
+	journal->paused = json_object_get_boolean (paused);
+	for (int i = 0; i < VMC_STEPS; i++) {
+		journal->step = (enum vmc_journal_step) i;
+		if (strcmp (json_object_get_string (step), step_names[i]) == 0)
+			return 0;
+	}
+	return -1;
+}
+
+static int decode_xml (struct json_object *object, struct vmc_journal *journal)
+{
+	struct json_object *xml;
+
+	if (!json_object_object_get_ex (object, "inactive_xml", &xml))
+		return -1;
+	if (xml == NULL)
+		return 0;
+	journal->inactive_xml = json_object_is_type (xml, json_type_string) ? strdup (json_object_get_string (xml)) : NULL;
+	return journal->inactive_xml ? 0 : -1;
+}
+
+static int decode (const char *text, const char *uuid, struct vmc_journal *journal)
+{
+	struct json_object *object = json_tokener_parse (text);
+	uint64_t version;
+	int result = -1;
+
+	if (object != NULL && json_object_is_type (object, json_type_object) &&
+	    decode_number (object, "version", &version) == 0 && version == JOURNAL_VERSION &&
+	    decode_texts (object, journal) == 0 && strcmp (journal->uuid, uuid) == 0 &&
+	    decode_number (object, "overlay_device", &journal->overlay_device) == 0 &&
+	    decode_number (object, "overlay_inode", &journal->overlay_inode) == 0 &&
+	    decode_number (object, "overlay_bytes", &journal->overlay_bytes) == 0 && decode_step (object, journal) == 0)
+		result = decode_xml (object, journal);
+	json_object_put (object);
+	return result;
+}
+
+/* All of the file, to be freed; NULL with errno set. */
+static char *read_file (int fd)
+{
+	struct stat status;
+	size_t used = 0;
+	ssize_t got = 1;
+	char *text;
+
+	if (fstat (fd, &status) < 0)
+		return NULL;
+	if (!S_ISREG (status.st_mode) || status.st_size > JOURNAL_MAX_BYTES) {
+		errno = EINVAL;
+		return NULL;
+	}
+	text = malloc ((size_t) status.st_size + 1);
+	while (text != NULL && got > 0 && used < (size_t) status.st_size) {
+		got = read (fd, text + used, (size_t) status.st_size - used);
+		used += got > 0 ? (size_t) got : 0;
+	}
+	if (text != NULL && got < 0) {
+		free (text);
+		return NULL;
+	}
+	if (text != NULL)
+		text[used] = 0;
+	return text;
+}
+
+int vmc_journal_read (const char *uuid, struct vmc_journal *journal, struct vmc_error *err)
+{
+	char path[128], *text;
+	int fd, result;
+
+	*journal = (struct vmc_journal) {0};
+	name_file (uuid, SUFFIX, path, sizeof path);
+	fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (fd < 0)
+		return vmc_fail (err, VMC_INTERRUPTED, errno, "cannot open the journal '%s'", path);
+	text = read_file (fd);
+	(void) close (fd);
+	if (text == NULL)
+		return vmc_fail (err, VMC_INTERRUPTED, errno, "cannot read the journal '%s'", path);
+	result = decode (text, uuid, journal);
+	free (text);
+	if (result == 0)
+		return 1;
+	vmc_journal_clear (journal);
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "the journal '%s' is damaged; compare the domain's disks with their images, then remove it", path);
+}
+
+/* --- the end of one, and all of them ---------------------------------------------------------- */
+
+int vmc_journal_remove (const char *uuid, struct vmc_error *err)
+{
+	char path[128];
+
+	name_file (uuid, SUFFIX ".new", path, sizeof path);
+	(void) unlink (path); /* of a run that was killed while it wrote */
+	name_file (uuid, SUFFIX, path, sizeof path);
+	if (unlink (path) == 0)
+		return vmc_directory_sync (VMC_STATE_DIRECTORY, err);
+	return errno == ENOENT ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot remove the journal '%s'", path);
+}
+
+int vmc_journal_list (int (*each) (void *opaque, const char *uuid, struct vmc_error *err), void *opaque,
+		      struct vmc_error *err)
+{
+	DIR *directory = opendir (VMC_STATE_DIRECTORY);
+	struct dirent *entry;
+	int result = 0;
+
+	if (directory == NULL)
+		return errno == ENOENT ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot open '" VMC_STATE_DIRECTORY "'");
+	while (result == 0 && (entry = readdir (directory)) != NULL) {
+		char uuid[VMC_UUID_SIZE];
+		size_t length = strlen (entry->d_name);
+
+		if (length != VMC_UUID_SIZE - 1 + strlen (SUFFIX) ||
+		    strcmp (entry->d_name + VMC_UUID_SIZE - 1, SUFFIX) != 0)
+			continue;
+		memcpy (uuid, entry->d_name, VMC_UUID_SIZE - 1);
+		uuid[VMC_UUID_SIZE - 1] = 0;
+		result = each (opaque, uuid, err);
+	}
+	(void) closedir (directory);
+	return result;
+}

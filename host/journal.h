@@ -1,0 +1,63 @@
+/* journal.h - what is written down about a run that is away from home, for the run that comes after a crash
+ *
+ * One file for a domain, in VMC_STATE_DIRECTORY, written before each step that changes something. It is there from before the
+ * overlay is made until after the overlay is gone; at most one disk of a domain is away at a time. It is a hint: where the
+ * domain is, libvirt says. Only three things cannot be seen there, and are taken from here: which file is the overlay that we
+ * made, whether its contents or those of the base count, and whether it was us who paused the guest.
+ */
+#ifndef VMC_JOURNAL_H
+#define VMC_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "domain_xml.h"
+#include "error.h"
+
+#define VMC_UUID_SIZE 37 /* as text, with the final zero */
+
+enum vmc_journal_step {
+	VMC_STEP_PREPARE,  /* the overlay is made; the domain does not know of it */
+	VMC_STEP_REDIRECT, /* libvirt is asked to use it */
+	VMC_STEP_PUNCH,    /* the base gives its free blocks back */
+	VMC_STEP_COMMIT,   /* the overlay is copied into the base */
+	VMC_STEP_MOVE,     /* the domain is moved to the base; until it has moved, the overlay counts; both say the same */
+	VMC_STEP_ON_BASE,  /* it has moved, and may have written to the base: the overlay must not be used any more */
+	VMC_STEPS
+};
+
+struct vmc_journal {
+	char uuid[VMC_UUID_SIZE];
+	char name[VMC_NAME_SIZE * 4]; /* of the domain, escaped: for messages */
+	char target[VMC_NAME_SIZE];
+	char base[VMC_PATH_SIZE];
+	char overlay[VMC_PATH_SIZE];
+	uint64_t overlay_device, overlay_inode; /* the file that we made; inode 0: not made yet */
+	uint64_t overlay_bytes;                 /* its length as long as nobody has written to it */
+	char *inactive_xml;                     /* of the domain, as it was before the run; owned; NULL: not known */
+	enum vmc_journal_step step;
+	bool paused; /* the guest was running, and we pause it */
+};
+
+/* Write it, and have it on the disk. */
+int vmc_journal_write (const struct vmc_journal *journal, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* The same, where a failure does not matter: without it the way is found, too. */
+void vmc_journal_note (const struct vmc_journal *journal) __attribute__ ((nonnull));
+
+/* Read the journal of the domain UUID. 1: there is one; 0: there is none. Cleared by the caller with vmc_journal_clear. */
+int vmc_journal_read (const char *uuid, struct vmc_journal *journal, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* The run is home: no more journal. */
+int vmc_journal_remove (const char *uuid, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Free what it owns. */
+void vmc_journal_clear (struct vmc_journal *journal) __attribute__ ((nonnull));
+
+/* Call EACH with the UUID of every journal, in any order, until it returns non-zero. */
+int vmc_journal_list (int (*each) (void *opaque, const char *uuid, struct vmc_error *err), void *opaque,
+		      struct vmc_error *err) __attribute__ ((nonnull (1, 3), warn_unused_result));
+
+#endif

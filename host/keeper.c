@@ -1,0 +1,88 @@
+/* keeper.c - the keeper of pause.h: resumes the guest when the run that paused it has died, or is stuck
+ *
+ * It waits for one word from the run. If the run ends without it, the keeper takes the domain's lock (unless another run has
+ * it, which resumes the guest by itself), writes into the journal where the domain is, and resumes. If the run only takes too
+ * long, it resumes at once. Killed together with the run, it leaves the journal, and the next run resumes.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "home.h"
+#include "lock.h"
+#include "pause.h"
+
+#define AGAIN_MS 100
+#define GIVE_UP_MS 86400000 /* a day without libvirtd */
+
+enum word { DONE, DIED, LATE };
+
+static enum word await_word (unsigned max_ms)
+{
+	uint64_t until_ms = vmc_now_ms () + max_ms;
+
+	for (;;) {
+		struct pollfd entry = {.fd = STDIN_FILENO, .events = POLLIN};
+		uint64_t now_ms = vmc_now_ms ();
+		char byte;
+
+		if (now_ms >= until_ms)
+			return LATE;
+		if (poll (&entry, 1, (int) (until_ms - now_ms)) > 0)
+			return read (STDIN_FILENO, &byte, 1) == 1 ? DONE : DIED;
+	}
+}
+
+/* The run has died. 0: the guest goes on, or there is nothing left to do. */
+static int take_over (struct vmc_domain *domain, struct vmc_error *err)
+{
+	struct vmc_journal journal;
+	int lock = vmc_lock_domain (domain->uuid, 0, err), result;
+
+	if (lock < 0)
+		return -1;
+	result = vmc_journal_read (domain->uuid, &journal, err);
+	if (result == 1)
+		result = vmc_home_go_on (domain, &journal, err);
+	vmc_journal_clear (&journal);
+	(void) close (lock);
+	return result;
+}
+
+static int resume (struct vmc_domain *domain, enum word word)
+{
+	uint64_t until_ms = vmc_now_ms () + GIVE_UP_MS;
+	struct vmc_error ignored;
+
+	do {
+		if (vmc_domain_revive (domain, &ignored) < 0)
+			continue;
+		if (domain->handle == NULL)
+			return 0;
+		if ((word == LATE ? vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, &ignored)
+				  : take_over (domain, &ignored)) == 0)
+			return 0;
+	} while (poll (NULL, 0, AGAIN_MS) == 0 && vmc_now_ms () < until_ms);
+	return 1;
+}
+
+int vmc_keeper_main (char **arguments)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGALRM};
+	struct vmc_connection connection;
+	struct vmc_domain domain;
+	struct vmc_error ignored;
+	enum word word;
+
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		(void) signal (numbers[i], SIG_IGN);
+	if (vmc_connection_open (&connection, arguments[0][0] ? arguments[0] : NULL, &ignored) < 0 ||
+	    vmc_domain_find (&connection, arguments[1], &domain, &ignored) < 0 || write (STDOUT_FILENO, "r", 1) != 1)
+		return 1;
+	word = await_word ((unsigned) strtoul (arguments[2], NULL, 10));
+	return word == DONE ? 0 : resume (&domain, word);
+}

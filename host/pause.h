@@ -1,0 +1,45 @@
+/* pause.h - a guest that stands still for a moment, and is certain to go on
+ *
+ * Two moments need it: the start of a commit by a QEMU that loses what is written just then, and the move from the overlay to
+ * the base. While the guest stands still in the move, overlay and base say the same, so that a crash leaves nothing to choose
+ * wrongly; it goes on when the journal says which of the two counts.
+ *
+ * A second process, the keeper, is there before the guest is paused. It resumes the guest when we die, or are stuck for too
+ * long; it goes on trying for as long as libvirtd is away.
+ */
+#ifndef VMC_PAUSE_H
+#define VMC_PAUSE_H
+
+#include "domain.h"
+#include "journal.h"
+#include "process.h"
+
+#define VMC_KEEPER_OPTION "--keeper-child"
+
+struct vmc_pause {
+	bool on; /* we have paused it */
+	unsigned max_ms;
+	struct vmc_process keeper;
+	int line_fd; /* to the keeper: "done", or the end */
+};
+
+#define VMC_PAUSE_INIT(ms)                                                      \
+	{                                                                       \
+		.max_ms = (ms), .keeper = VMC_PROCESS_INIT, .line_fd = -1 \
+	}
+
+/* Pause the guest, unless it stands still already by somebody else's hand. Written to JOURNAL before. */
+int vmc_pause_begin (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
+		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Let it go on: what we have paused, or, as JOURNAL says, a run before us. */
+int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
+		   struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* We cannot: the keeper goes on trying. */
+void vmc_pause_leave (struct vmc_pause *pause) __attribute__ ((nonnull));
+
+/* The keeper: vmcompact --keeper-child URI UUID MILLISECONDS. Returns its exit status. */
+int vmc_keeper_main (char **arguments) __attribute__ ((nonnull));
+
+#endif

@@ -1,0 +1,227 @@
+/* recover.c - see recover.h
+ *
+ * A journal names the disk, the overlay and the step. Without one (it was lost), a disk that lies on a file with the name of an
+ * overlay of ours is taken for one: while the domain runs, committing it changes nothing that the guest can see. A domain
+ * that is off is left alone then, because nothing tells whether overlay or base is newer.
+ */
+#include "recover.h"
+
+#include <libvirt/virterror.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "home.h"
+#include "progress.h"
+#include "text.h"
+
+/* --- without a journal ------------------------------------------------------------------------ */
+
+static bool ends_with (const char *text, const char *end)
+{
+	size_t length = strlen (text), end_length = strlen (end);
+
+	return length >= end_length && strcmp (text + length - end_length, end) == 0;
+}
+
+/* Does DISK lie on what may be an overlay of ours: beside its base, or in a directory for overlays? */
+static bool is_overlay (const struct vmc_disk *disk, const char *uuid)
+{
+	char name[VMC_UUID_SIZE + VMC_NAME_SIZE + sizeof VMC_OVERLAY_SUFFIX + 2];
+	size_t stem = strlen (disk->path) - strlen (VMC_OVERLAY_SUFFIX);
+
+	if (!ends_with (disk->path, VMC_OVERLAY_SUFFIX))
+		return false;
+	(void) snprintf (name, sizeof name, "/%s-%s" VMC_OVERLAY_SUFFIX, uuid, disk->target);
+	return disk->backing_count == 0 || ends_with (disk->path, name) ||
+	       (strlen (disk->backing[0]) == stem && strncmp (disk->backing[0], disk->path, stem) == 0);
+}
+
+static int read_disks (const struct vmc_domain *domain, struct vmc_disks *disks, struct vmc_error *err)
+{
+	int active = VMC_LIBVIRT (virDomainIsActive (domain->handle)), result;
+	char *xml = active < 0 ? NULL : vmc_domain_xml (domain->handle, active == 0, err);
+
+	if (active < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
+	if (xml == NULL)
+		return -1;
+	result = vmc_domain_xml_parse (xml, disks, err);
+	free (xml);
+	return result;
+}
+
+static const struct vmc_disk *find_overlay (const struct vmc_disks *disks, const char *uuid)
+{
+	for (size_t i = 0; i < disks->count; i++)
+		if (is_overlay (&disks->items[i], uuid))
+			return &disks->items[i];
+	return NULL;
+}
+
+static void make_journal (const struct vmc_domain *domain, const struct vmc_disk *disk, struct vmc_journal *journal)
+{
+	struct stat status;
+
+	memcpy (journal->uuid, domain->uuid, sizeof journal->uuid);
+	memcpy (journal->name, domain->name, sizeof journal->name);
+	memcpy (journal->target, disk->target, sizeof journal->target);
+	memcpy (journal->overlay, disk->path, sizeof journal->overlay);
+	if (disk->backing_count > 0)
+		memcpy (journal->base, disk->backing[0], sizeof journal->base);
+	else
+		(void) snprintf (journal->base, sizeof journal->base, "%.*s",
+				 (int) (strlen (disk->path) - strlen (VMC_OVERLAY_SUFFIX)), disk->path);
+	journal->step = VMC_STEP_COMMIT;
+	if (lstat (disk->path, &status) == 0) {
+		journal->overlay_device = status.st_dev;
+		journal->overlay_inode = status.st_ino;
+	}
+}
+
+/* 1: there is something, described in JOURNAL. */
+static int adopt (const struct vmc_domain *domain, struct vmc_journal *journal, struct vmc_error *err)
+{
+	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+	const struct vmc_disk *disk;
+
+	if (domain->handle == NULL)
+		return 0;
+	if (read_disks (domain, &disks, err) < 0)
+		return -1;
+	disk = find_overlay (&disks, domain->uuid);
+	if (disk == NULL)
+		return 0;
+	make_journal (domain, disk, journal);
+	return 1;
+}
+
+/* --- one domain ------------------------------------------------------------------------------- */
+
+/* 1: there is something, described in JOURNAL, which the caller clears. */
+static int find_left (const struct vmc_domain *domain, struct vmc_journal *journal, struct vmc_error *err)
+{
+	int found = vmc_journal_read (domain->uuid, journal, err);
+
+	return found != 0 ? found : adopt (domain, journal, err);
+}
+
+int vmc_recover_pending (struct vmc_domain *domain, struct vmc_error *err)
+{
+	struct vmc_journal journal;
+	int found = find_left (domain, &journal, err);
+
+	vmc_journal_clear (&journal);
+	return found;
+}
+
+int vmc_recover_domain (struct vmc_domain *domain, unsigned pause_max_ms, struct vmc_error *err)
+{
+	/* Two disks are away only if the journals were lost. */
+	for (int i = 0; i < 64; i++) {
+		struct vmc_overlay overlay = {.domain = domain};
+		int result = find_left (domain, &overlay.journal, err);
+
+		if (result == 1) {
+			vmc_deadline_means (VMC_INTERRUPTED);
+			vmc_progress_step (overlay.journal.target, "recover");
+			result = vmc_home (&overlay, pause_max_ms, err) < 0 ? -1 : 1;
+			vmc_progress_end ();
+		}
+		if (result == 1 && domain->handle != NULL && overlay.journal.inactive_xml != NULL)
+			result = vmc_overlay_check_xml (&overlay, err) < 0 ? -1 : 1;
+		vmc_overlay_clear (&overlay);
+		if (result != 1)
+			return result;
+	}
+	return vmc_fail (err, VMC_INTERRUPTED, 0, "there is no end to what is left of earlier runs");
+}
+
+/* --- finding ---------------------------------------------------------------------------------- */
+
+struct search {
+	const char *name;
+	struct vmc_domain *domain;
+};
+
+/* 1: found. */
+static int compare_journal (void *opaque, const char *uuid, struct vmc_error *err)
+{
+	struct search *search = opaque;
+	char escaped[sizeof search->domain->name];
+	struct vmc_journal journal;
+	int found = vmc_journal_read (uuid, &journal, err);
+
+	vmc_text_escape (escaped, sizeof escaped, search->name);
+	if (found == 1 && (strcmp (uuid, search->name) == 0 || strcmp (journal.name, escaped) == 0)) {
+		memcpy (search->domain->uuid, uuid, VMC_UUID_SIZE);
+		memcpy (search->domain->name, journal.name, sizeof journal.name);
+		found = 1;
+	} else {
+		found = 0; /* one that is damaged is complained about when its domain is looked at */
+	}
+	vmc_journal_clear (&journal);
+	return found;
+}
+
+int vmc_recover_find (struct vmc_connection *connection, const char *name, struct vmc_domain *domain,
+		      struct vmc_error *err)
+{
+	struct search search = {.name = name, .domain = domain};
+	struct vmc_error why;
+	int found;
+
+	if (vmc_domain_find (connection, name, domain, &why) == 0)
+		return 0;
+	found = why.code == VMC_USAGE ? vmc_journal_list (compare_journal, &search, err) : 0;
+	if (found == 1)
+		return 0;
+	*err = found < 0 ? *err : why;
+	return -1;
+}
+
+struct visit {
+	void (*each) (void *opaque, const char *uuid);
+	void *opaque;
+};
+
+static int visit_journal (void *opaque, const char *uuid, struct vmc_error *err)
+{
+	struct visit *visit = opaque;
+
+	(void) err;
+	visit->each (visit->opaque, uuid);
+	return 0;
+}
+
+/* A domain whose journal was lost. */
+static void visit_domain (struct visit *visit, struct vmc_connection *connection, virDomainPtr handle)
+{
+	struct vmc_domain domain = {.connection = connection, .handle = handle};
+	struct vmc_journal journal;
+	struct vmc_error ignored;
+
+	if (virDomainGetUUIDString (handle, domain.uuid) < 0)
+		return;
+	if (vmc_journal_read (domain.uuid, &journal, &ignored) == 0 && adopt (&domain, &journal, &ignored) == 1)
+		visit->each (visit->opaque, domain.uuid);
+	vmc_journal_clear (&journal);
+}
+
+int vmc_recover_list (struct vmc_connection *connection, void (*each) (void *opaque, const char *uuid), void *opaque,
+		      struct vmc_error *err)
+{
+	struct visit visit = {.each = each, .opaque = opaque};
+	virDomainPtr *all = NULL;
+	int count = VMC_LIBVIRT (virConnectListAllDomains (connection->handle, &all, 0));
+
+	if (count < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot list the domains");
+	for (int i = 0; i < count; i++) {
+		visit_domain (&visit, connection, all[i]);
+		(void) virDomainFree (all[i]);
+	}
+	free (all);
+	return vmc_journal_list (visit_journal, &visit, err);
+}

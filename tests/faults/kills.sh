@@ -1,0 +1,237 @@
+# Kills vmcompact, QEMU and libvirtd at every point of a run, and at any moment; then: is all as it was, and nothing lost?
+#
+#   ROUNDS  how often each victim dies at each point (default 1)      KILLS   how many die at a random moment (default 3)
+#   SEED    of the random moments (default 1)                         POINTS, VICTIMS, METHODS  only these
+#
+# After each fault: the guest (booted anew if it died) writes within the freeze's deadline and a second; vmcompact --recover
+# ends well; XML and folder are as before, no journal, no process is left; the files from before, and every file of the writers
+# that was synced, read back; e2fsck finds nothing. Ends with a table, and with 1 if a fault did not fire or left a trace.
+. "$(dirname "$0")/../bed/bed.sh"
+
+vmcompact=$top_builddir/tests/faults/vmcompact
+state=/var/lib/vmcompact
+freeze_s=5
+RANDOM=${SEED:-1}
+: >"$work/rounds"
+
+libvirtd_again ()       # start it anew if it is away
+{
+    local try
+    [ -e "$work/no-libvirtd" ] || return 0
+    for try in $(seq 50); do
+        virsh -q list >/dev/null 2>&1 && { rm "$work/no-libvirtd"; return 0; }
+        sleep 0.2
+    done
+    fail "libvirtd does not come back"
+}
+
+cat >"$work/kill" <<'SH'
+#!/bin/bash
+# kill VICTIM PID WORK - kill -9, as a fault's action; libvirtd is started again a moment later, as its service would
+case $1 in
+    vmcompact) touch "$3/fired"; kill -9 "$2" ;;
+    qemu) kill -9 "$(cat /run/libvirt/qemu/g.pid)" && touch "$3/fired" ;;
+    libvirtd)
+        touch "$3/no-libvirtd"
+        kill -9 "$(cat /run/libvirtd.pid)" && touch "$3/fired"
+        (sleep 0.3; exec libvirtd -d) </dev/null >/dev/null 2>&1 &
+        ;;
+    host)   # all at once, as when the power fails; what the guest had in its memory is gone
+        touch "$3/no-libvirtd"
+        kill -9 "$(cat /run/libvirtd.pid)"
+        kill -9 "$(cat /run/libvirt/qemu/g.pid)" && touch "$3/fired"
+        kill -9 "$2"
+        rm -rf /run/libvirt/qemu/*
+        (sleep 0.3; exec libvirtd -d) </dev/null >/dev/null 2>&1 &
+        ;;
+esac
+SH
+chmod +x "$work/kill"
+
+# --- the guest --------------------------------------------------------------------------------------------------
+
+up ()                   # is it running, with agent and writers?
+{
+    local method=$1 count=${2:-2}
+    if [ "$(virsh domstate g)" != running ]; then
+        : >"$work/g.console"
+        start_guest g
+        guest g "mount /dev/vda1 /mnt" || fail "mount"
+        check_synced
+    fi
+    guest g "pidof vmcompact-agent" >/dev/null || start_agent g
+    guest g "[ \$(pidof writer | wc -w) -ge $count ]" || start_writers g /mnt "$count"
+    # Something to give back, each time.
+    guest g "dd if=/dev/urandom of=/mnt/waste bs=64k count=64 conv=fsync 2>/dev/null; rm /mnt/waste" >/dev/null
+    # A test guest's clock does not matter; what is written must be known.
+    remember g
+}
+
+note_synced ()          # what the writers have said so far; before a new boot makes the console empty
+{
+    sed -n 's/^.*synced \(w[0-9]*\) \([0-9]*\).*$/\1 \2/p' "$work/g.console" | sort -k1,1 -k2,2n |
+        awk '{ last[$1] = $2 } END { for (name in last) print name, last[name] }' >"$work/synced"
+    [ -s "$work/synced" ] && cp "$work/synced" "$work/ever-synced"
+    return 0
+}
+
+check_synced ()         # every file that was said to be synced is there, or a younger one in its slot
+{
+    local name last
+    [ -e "$work/synced" ] || return 0
+    while read -r name last; do
+        [ "$last" -lt 16 ] || guest g "cd /mnt/$name || exit 1; for slot in \$(seq 0 15); do n=\$(ls | sed -n \"s/^\$slot\\.\([0-9]*\)\\..*/\1/p\" | sort -n | tail -n 1); [ \$((\${n:--1} + 16)) -gt $last ] || { echo slot \$slot has \${n:-nothing}, synced was $last; exit 1; }; done" ||
+            { echo "lost: a synced file of $name" >&2; return 1; }
+    done <"$work/synced"
+}
+
+check_content ()        # all files, and the filesystem, of the running guest
+{
+    guest g "sync; echo 3 >/proc/sys/vm/drop_caches; cd /mnt/files && md5sum -c SUMS >/tmp/sums 2>&1 || { grep -v OK /tmp/sums; exit 1; }" || return 1
+    guest g "for file in /mnt/w*/*.*; do [ -e \$file ] || continue; sum=\$(md5sum <\$file) 2>/dev/null; [ -e \$file ] || continue; [ \${file##*.} = \${sum%% *} ] || { echo damaged: \$file; exit 1; }; done" ||
+        return 1
+    guest g "fsfreeze --freeze /mnt" || return 1
+    local bad=0
+    qemu-img convert -U -f "$format" -O raw "$images/g.$format" "$work/copy" || bad=1
+    guest g "fsfreeze --unfreeze /mnt" || return 1
+    e2fsck -fn "$work/copy?offset=$(cat "$work/g.offset")" >"$work/e2fsck.log" 2>&1 || { cat "$work/e2fsck.log" >&2; bad=1; }
+    [ "$format" = raw ] || qemu-img check -q -U -f "$format" "$images/g.$format" >"$work/check.log" 2>&1 ||
+        grep -q "^Leaked" "$work/check.log" || { cat "$work/check.log" >&2; bad=1; }
+    rm -f "$work/copy"
+    return $bad
+}
+
+# --- one round --------------------------------------------------------------------------------------------------
+
+count_ms () { date +%s%3N; }
+
+measure_frozen ()       # prints how long the guest did not write from now on, in ms; fails when it is too long
+{
+    local began; began=$(count_ms)
+    [ "$(virsh domstate g 2>/dev/null)" != "shut off" ] || { echo 0; return 0; }
+    guest_timeout=20 guest g "echo alive >/mnt/alive && sync" >/dev/null || { echo 20000; return 1; }
+    local took=$(( $(count_ms) - began ))
+    echo $took
+    [ $took -le $(( (freeze_s + 1) * 1000 )) ]
+}
+
+check_nothing_left ()
+{
+    local left
+    virsh dumpxml --inactive g | diff "$work/g.inactive" - >&2 || { echo "left: the inactive XML" >&2; return 1; }
+    [ "$(virsh domstate g)" = "shut off" ] || live_disks g | diff "$work/g.live" - >&2 || { echo "left: the live XML" >&2; return 1; }
+    (cd "$images" && find . | sort) | diff "$work/folder" - >&2 || { echo "left: a file" >&2; return 1; }
+    left=$(find $state -type f 2>/dev/null) && [ -z "$left" ] || { echo "left: $left" >&2; return 1; }
+    for left in $(seq 30); do
+        pgrep -f 'keeper-child|vmcompact.*[.]nbd|reader-child' >"$work/pids" || break
+        sleep 0.1
+    done
+    [ ! -s "$work/pids" ] || { ps -o pid,args -p "$(paste -sd, "$work/pids")" >&2; echo "left: a process" >&2; return 1; }
+}
+
+# after VICTIM - the checks after a fault: sets $frozen $lost $left
+after ()
+{
+    local victim=$1 ms
+    frozen=0 lost=0 left=0
+    libvirtd_again
+    note_synced
+    if ms=$(measure_frozen); then :; else frozen=1; fi
+    [ "$ms" -gt "${longest:-0}" ] && longest=$ms
+    "$vmcompact" --recover >"$work/recover.out" 2>&1 || { sed 's/^/  recover: /' "$work/recover.out" >&2; left=1; }
+    [ $left = 1 ] || check_nothing_left || left=1
+    up "$method" || { lost=1; return 0; }
+    check_content || lost=1
+}
+
+tell ()                 # POINT VICTIM FIRED LOST FROZEN LEFT
+{
+    echo "$*" >>"$work/rounds"
+    [ "$3$4$5$6" = 1000 ] && return 0
+    echo "BAD: method=$method format=$format point=$1 victim=$2 fired=$3 lost=$4 frozen=$5 left=$6" >&2
+    sed 's/^/  out: /' "$work/out" >&2
+    bad=1
+    [ -z "${VMC_STOP:-}" ] || exit 1
+    # A guest that is broken is replaced, so that the next round tells something.
+    virsh -q destroy g 2>/dev/null; rm -rf "${images:?}"/* $state/*; rm -f "$work/synced"
+    fresh_guest
+}
+
+round ()                # POINT VICTIM
+{
+    up "$method"
+    rm -f "$work/fired"
+    { VMC_FAULT_POINT=$1 VMC_FAULT_ACTION="$work/kill $2 \$PID $work" \
+        timeout 200 "$vmcompact" --method="$method" g >"$work/out" 2>&1; } 2>/dev/null || true
+    [ -e "$work/fired" ] || { tell "$1" "$2" 0 0 0 0; return 0; }
+    after "$2"
+    tell "$1" "$2" 1 $lost $frozen $left
+}
+
+random_round ()         # VICTIM - within the time that a run takes
+{
+    local wait_ms=$((RANDOM % (run_ms + 1))) pid
+    up "$method"
+    rm -f "$work/fired"
+    timeout 200 "$vmcompact" --method="$method" g >"$work/out" 2>&1 & pid=$!
+    sleep "$(printf '%d.%03d' $((wait_ms / 1000)) $((wait_ms % 1000)))"
+    local child; child=$(pgrep -P $pid -x vmcompact || true)
+    "$work/kill" "$1" "${child:-0}" "$work" 2>/dev/null || true
+    wait $pid || true
+    [ -n "$child" ] || [ "$1" != vmcompact ] || { echo "late" >>"$work/late"; return 0; }
+    after "$1"
+    tell random "$1" 1 $lost $frozen $left
+}
+
+# --- the campaign -----------------------------------------------------------------------------------------------
+
+fresh_guest ()
+{
+    local discard=; [ "$method" != trim ] || discard="discard='unmap'"
+    make_image g "$format" 160 60 8 mbr
+    virsh -q undefine g 2>/dev/null || true
+    define_guest g "$(disk_xml vda "$images/g.$format" "$discard")"
+}
+
+find_points ()          # in the order in which a run passes them
+{
+    local began; began=$(count_ms)
+    rm -f "$work/points"
+    VMC_FAULT_LOG=$work/points "$vmcompact" --method="$method" g || fail "a run without a fault"
+    run_ms=$(( $(count_ms) - began ))
+    awk '!seen[$0]++' "$work/points"
+}
+
+summary ()
+{
+    printf '%-20s %-10s %7s %6s %5s %7s %9s\n' "fault point" victim rounds fired lost frozen leftovers
+    awk '{ key = $1 " " $2; if (!(key in n)) order[++keys] = key; n[key]++; f[key] += $3; l[key] += $4; z[key] += $5; r[key] += $6 }
+         END { for (i = 1; i <= keys; i++) { k = order[i]; split(k, w, " "); printf "%-20s %-10s %7d %6d %5d %7d %9d\n", w[1], w[2], n[k], f[k], l[k], z[k], r[k] } }' "$work/rounds"
+    awk '{ n++; f += $3; l += $4; z += $5; r += $6 } END { printf "%-20s %-10s %7d %6d %5d %7d %9d\n", "all", "", n, f, l, z, r }' "$work/rounds"
+    echo "longest time without a write after a fault: ${longest:-0} ms"
+}
+trap 'status=$?; summary; (exit $status); cleanup_bed' EXIT
+
+bad=0 longest=0
+for pair in ${METHODS:-commit:qcow2}; do
+    method=${pair%:*} format=${pair#*:}
+    fresh_guest
+    up "$method"
+    points=$(find_points)
+    for point in ${POINTS:-$points}; do
+        for victim in ${VICTIMS:-vmcompact qemu libvirtd host}; do
+            for _ in $(seq "${ROUNDS:-1}"); do round "$point" "$victim"; done
+        done
+    done
+    for n in $(seq "${KILLS:-3}"); do
+        set -- ${VICTIMS:-vmcompact qemu libvirtd host}
+        shift $((n % $#))
+        random_round "$1"
+    done
+    stop_guest g
+    check_image g "$format"
+    awk '$2 >= 16 { ok = 1 } END { exit !ok }' "$work/ever-synced" || fail "the writers synced too little to prove anything"
+    rm -f "$work/synced"
+    virsh -q undefine g; rm -f "$images"/*
+done
+[ $bad = 0 ] || fail "see above"

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "allocation.h"
@@ -44,15 +43,18 @@ struct commit {
 	struct vmc_extents free; /* what both witnesses call free */
 };
 
-/* The overlay grows with what the guest writes; before its filesystem is full, the run gives way. */
-static int check_room (const struct commit *commit, struct vmc_error *err)
+/* The overlay grows with what the guest writes, and the base may have to grow by as much when it is committed. Before there is no
+ * room for that, the run gives way. */
+static int check_room (struct commit *commit, struct vmc_error *err)
 {
-	char directory[VMC_PATH_SIZE];
-	struct statvfs space;
+	uint64_t room;
 
-	vmc_image_directory (commit->overlay.journal.overlay, directory);
-	if (statvfs (directory, &space) == 0 && (uint64_t) space.f_bavail * space.f_frsize < ROOM_LOW_BYTES)
-		return vmc_fail (err, VMC_FAILED, ENOSPC, "the host runs low on space in '%s'", directory);
+	vmc_overlay_measure (&commit->overlay);
+	if (vmc_image_room (commit->facts->disk->path, commit->facts->overlay_path, &room, err) < 0)
+		return -1;
+	if (room < ROOM_LOW_BYTES + commit->overlay.peak_bytes)
+		return vmc_fail (err, VMC_FAILED, ENOSPC, "the host runs low on space beside '%s'",
+				 commit->facts->overlay_path);
 	return 0;
 }
 
@@ -118,13 +120,12 @@ static int redirect (struct commit *commit, struct vmc_error *err)
 static int check_base (struct commit *commit, struct vmc_error *err)
 {
 	const struct vmc_disk *disk = commit->facts->disk;
-	char directory[VMC_PATH_SIZE], user[VMC_NAME_SIZE * 2];
+	char user[VMC_NAME_SIZE * 2];
 	struct vmc_image now;
 
 	if (vmc_overlay_check (&commit->overlay, err) < 0)
 		return -1;
-	vmc_image_directory (commit->overlay.journal.overlay, directory);
-	if (vmc_image_look (disk, directory, &now, err) < 0)
+	if (vmc_image_look (disk, commit->facts->overlay_path, &now, err) < 0)
 		return -1;
 	if (now.device != commit->facts->image.device || now.inode != commit->facts->image.inode)
 		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", disk->path);

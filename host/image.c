@@ -205,22 +205,37 @@ static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *
 	return check_chain (disk, err);
 }
 
-int vmc_image_look (const struct vmc_disk *disk, const char *overlay_dir, struct vmc_image *image,
-		    struct vmc_error *err)
+static int room_beside (const char *path, uint64_t *bytes, struct vmc_error *err)
 {
+	char directory[VMC_PATH_SIZE];
 	struct statvfs space;
+
+	vmc_image_directory (path, directory);
+	if (statvfs (directory, &space) < 0)
+		return vmc_fail (err, VMC_REFUSED, errno, "cannot look at the directory '%s'", directory);
+	*bytes = (uint64_t) space.f_bavail * space.f_frsize;
+	return 0;
+}
+
+int vmc_image_room (const char *path, const char *overlay, uint64_t *bytes, struct vmc_error *err)
+{
+	uint64_t there;
+
+	if (room_beside (path, bytes, err) < 0 || room_beside (overlay, &there, err) < 0)
+		return -1;
+	*bytes = there < *bytes ? there : *bytes;
+	return 0;
+}
+
+int vmc_image_look (const struct vmc_disk *disk, const char *overlay, struct vmc_image *image, struct vmc_error *err)
+{
 	int fd = open (disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), result;
 
 	if (fd < 0)
 		return vmc_fail (err, VMC_REFUSED, errno, "cannot open '%s' on this host", disk->path);
 	result = look_at_file (disk, fd, image, err);
 	(void) close (fd);
-	if (result < 0)
-		return -1;
-	if (statvfs (overlay_dir, &space) < 0)
-		return vmc_fail (err, VMC_REFUSED, errno, "cannot look at the directory '%s'", overlay_dir);
-	image->room_bytes = (uint64_t) space.f_bavail * space.f_frsize;
-	return 0;
+	return result < 0 ? -1 : vmc_image_room (disk->path, overlay, &image->room_bytes, err);
 }
 
 int vmc_image_can_punch (const char *directory, struct vmc_error *err)

@@ -19,13 +19,13 @@ struct vmc_image {
 	uint64_t allocated_bytes; /* st_blocks */
 	uint64_t virtual_bytes;   /* raw: the length */
 	uint64_t punch_bytes;     /* the unit in which its filesystem gives space back */
-	uint64_t room_bytes;      /* free for the overlay, in the overlay's directory */
+	uint64_t room_bytes;      /* free, for the overlay and, when it is committed, for the image itself */
 };
 
 /* Look at the image of DISK; nothing is opened for writing, no program of QEMU is run. VMC_REFUSED, with the reason, for
  * what cannot be compacted: not a regular file, a header that is not allowed, a backing file that the XML does not name.
- * OVERLAY_DIR: where the overlay will lie. */
-int vmc_image_look (const struct vmc_disk *disk, const char *overlay_dir, struct vmc_image *image,
+ * OVERLAY: where the overlay will lie. */
+int vmc_image_look (const struct vmc_disk *disk, const char *overlay, struct vmc_image *image,
 		    struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* Is PATH the file of IMAGE, or does it have it as a backing file, by what the qcow2 headers say? What cannot be read does
@@ -34,6 +34,10 @@ bool vmc_image_chain_has (const char *path, const struct vmc_image *image) __att
 
 /* The bytes that the file takes on the host now. */
 int vmc_image_allocated (const char *path, uint64_t *bytes, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* What is free on the filesystems of PATH and OVERLAY, or on the one that has less. */
+int vmc_image_room (const char *path, const char *overlay, uint64_t *bytes, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
 /* Can holes be punched on the filesystem of DIRECTORY? Tried on a nameless file there. */

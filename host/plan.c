@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "qemu_version.h"
+#include "text.h"
 
-/* The overlay takes what the guest writes for some seconds; QEMU pauses the guest when there is no room. */
+/* The overlay takes what the guest writes meanwhile, for seconds as a rule, and QEMU pauses the guest when there is no room. */
 #define ROOM_MIN_BYTES (UINT64_C (128) << 20)
+#define ROOM_SECONDS 60
 
 #define SLACK_BYTES (UINT64_C (16) << 20)
 #define SLACK_DIVISOR 50 /* of the virtual size: 2 % */
@@ -82,6 +84,27 @@ static int check_filesystems (const struct vmc_disk_facts *facts, bool trim, str
 			 trim ? "trimmed" : "mapped", reason);
 }
 
+uint64_t vmc_plan_room (uint64_t write_bytes_per_s)
+{
+	return write_bytes_per_s > (UINT64_MAX - ROOM_MIN_BYTES) / ROOM_SECONDS
+		       ? UINT64_MAX
+		       : ROOM_MIN_BYTES + write_bytes_per_s * ROOM_SECONDS;
+}
+
+static int check_room (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	uint64_t needed = vmc_plan_room (facts->write_bytes_per_s);
+	char room[16], rate[16], need[16];
+
+	if (facts->image.room_bytes >= needed)
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "there are %s of room, but the guest writes %s a second, so the overlay needs %s; see "
+			 "--overlay-dir",
+			 vmc_text_size (room, facts->image.room_bytes), vmc_text_size (rate, facts->write_bytes_per_s),
+			 vmc_text_size (need, needed));
+}
+
 static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
 	if (facts->domain->checkpoints)
@@ -96,8 +119,8 @@ static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *e
 		return vmc_fail (err, VMC_REFUSED, 0,
 				 "the file '%.300s' is in the way; no journal names it; remove it if nobody needs it",
 				 facts->overlay_path);
-	if (facts->image.room_bytes < ROOM_MIN_BYTES)
-		return refuse (err, "there is less than 128 MiB of room for the overlay; see --overlay-dir");
+	if (check_room (facts, err) < 0)
+		return -1;
 	return check_filesystems (facts, false, err);
 }
 

@@ -21,6 +21,9 @@ int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wa
  * clusters that are used in part. 0: none. */
 uint64_t vmc_plan_left_over (uint64_t virtual_bytes, uint64_t discarded_bytes, uint64_t allocated_bytes);
 
+/* The room that the overlay needs before a commit is begun, when the guest writes WRITE_BYTES_PER_S. */
+uint64_t vmc_plan_room (uint64_t write_bytes_per_s);
+
 /* Did the host drop a trim of TRIMMED_BYTES that took the image from BEFORE to AFTER bytes? */
 bool vmc_plan_trim_dropped (uint64_t virtual_bytes, uint64_t trimmed_bytes, uint64_t before_bytes,
 			    uint64_t after_bytes);

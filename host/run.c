@@ -24,6 +24,7 @@
 #include "text.h"
 
 #define HELLO_MS 5000
+#define RATE_MS 100 /* over which the guest's writes are counted, at least */
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
@@ -43,21 +44,20 @@ static bool name_overlay (const struct vmc_run *run, struct vmc_disk_facts *fact
 
 static int look_at_image (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_error *err)
 {
-	char directory[VMC_PATH_SIZE], base_directory[VMC_PATH_SIZE];
+	char directory[VMC_PATH_SIZE];
 	struct vmc_error why;
 	struct stat status;
 
 	if (!name_overlay (run, facts))
 		return vmc_fail (err, VMC_REFUSED, 0, "the path of the image is too long");
-	vmc_image_directory (facts->overlay_path, directory);
-	vmc_image_directory (facts->disk->path, base_directory);
+	vmc_image_directory (facts->disk->path, directory);
 	facts->in_the_way = lstat (facts->overlay_path, &status) == 0;
-	if (vmc_image_look (facts->disk, directory, &facts->image, &why) < 0) {
+	if (vmc_image_look (facts->disk, facts->overlay_path, &facts->image, &why) < 0) {
 		(void) snprintf (facts->why_no_image, sizeof facts->why_no_image, "%s", why.text);
 		return 0;
 	}
 	facts->image_known = true;
-	if (vmc_image_can_punch (base_directory, &why) < 0)
+	if (vmc_image_can_punch (directory, &why) < 0)
 		(void) snprintf (facts->why_no_punch, sizeof facts->why_no_punch, "%s", why.text);
 	return vmc_domain_other_user (&run->domain, facts->disk->target, &facts->image, facts->used_by,
 				      sizeof facts->used_by, err);
@@ -78,6 +78,38 @@ static int look_at_guest (struct vmc_run *run, struct vmc_disk_facts *facts, str
 	vmc_facts_match (facts, info.capacity, filesystems->filesystems.items, filesystems->filesystems.count);
 	if (facts->filesystem_count > 0)
 		report->used_bytes = facts->used_bytes;
+	return 0;
+}
+
+/* What the guest has written to the disk since it was started; 0 where that is not known. */
+static uint64_t written_bytes (const struct vmc_run *run, const struct vmc_disk_facts *facts)
+{
+	virDomainBlockStatsStruct stats;
+
+	if (VMC_LIBVIRT (virDomainBlockStats (run->domain.handle, facts->disk->target, &stats, sizeof stats)) < 0)
+		return 0;
+	return stats.wr_bytes > 0 ? (uint64_t) stats.wr_bytes : 0;
+}
+
+/* Everything about the disk; meanwhile the guest writes, and how much is a fact, too. */
+static int look_at_disk (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_filesystems_result *filesystems,
+			 struct vmc_disk_report *report, struct vmc_error *err)
+{
+	uint64_t began_ms = vmc_now_ms (), before = written_bytes (run, facts), took_ms, after;
+
+	if (look_at_image (run, facts, err) < 0)
+		return -1;
+	if (facts->image_known && report->allocated_before_bytes == VMC_UNKNOWN)
+		report->allocated_before_bytes = facts->image.allocated_bytes;
+	if (look_at_guest (run, facts, filesystems, report, err) < 0)
+		return -1;
+	took_ms = vmc_now_ms () - began_ms;
+	if (took_ms < RATE_MS)
+		vmc_events_pause ((unsigned) (RATE_MS - took_ms));
+	took_ms = vmc_now_ms () - began_ms;
+	after = written_bytes (run, facts);
+	if (after > before && after - before < UINT64_MAX / 1000)
+		facts->write_bytes_per_s = (after - before) * 1000 / (took_ms + 1);
 	return 0;
 }
 
@@ -158,13 +190,8 @@ static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, enum 
 
 	memcpy (domain.why_no_agent, run->why_no_agent, sizeof domain.why_no_agent);
 	result = vmc_domain_facts (&run->domain, &domain, err);
-	if (result == 0 && domain.active && domain.local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0) {
-		result = look_at_image (run, &facts, err);
-		if (facts.image_known && report->allocated_before_bytes == VMC_UNKNOWN)
-			report->allocated_before_bytes = facts.image.allocated_bytes;
-		if (result == 0)
-			result = look_at_guest (run, &facts, &filesystems, report, err);
-	}
+	if (result == 0 && domain.active && domain.local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0)
+		result = look_at_disk (run, &facts, &filesystems, report, err);
 	if (result == 0)
 		result = act (run, &facts, wanted, report, err);
 	vmc_fields_clear (vmc_method (VMC_FILESYSTEMS)->result, &filesystems);

@@ -91,8 +91,8 @@ bool vmc_guard_written (const char *path)
 	bool written;
 
 	if (fd < 0)
-		return errno != ENOENT;
-	written = lock_byte (fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) < 0 ||
+		return false;
+	written = lock_byte (fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) == 0 &&
 		  lock.l_type != F_UNLCK;
 	(void) close (fd);
 	return written;

@@ -33,7 +33,7 @@ int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *form
 int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Has a QEMU the image PATH open for writing? True also when it cannot be told. */
+/* Has a QEMU the image PATH open for writing? False also where that cannot be told. */
 bool vmc_guard_written (const char *path) __attribute__ ((nonnull, warn_unused_result));
 
 /* A new connection to it, a descriptor. */

@@ -5,6 +5,7 @@
  *
  *   running, on the overlay      commit (active, shallow), wait until ready, pause, pivot, go on
  *   off, on the overlay          qemu-img commit, then the disk of the old XML goes back into the XML
+ *   on the overlay, unnoticed    libvirtd died before it had noted it: QEMU is brought back (unnoticed.h)
  *   below another overlay        somebody took a snapshot: ours is committed from under it
  *   on the base                  home, if all of the overlay is in the base: the overlay is removed, then the journal
  *   anywhere else, or gone       somebody has edited, moved or undefined the domain: nothing is touched
@@ -36,6 +37,7 @@
 #include "process.h"
 #include "progress.h"
 #include "qemu_version.h"
+#include "unnoticed.h"
 
 #define LOOK_MS 50           /* between two looks at a block job */
 #define AGAIN_MS 500         /* after something failed */
@@ -74,7 +76,7 @@ static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const st
 	}
 	if (state->moving || !state->active || !overlay->journal.paused)
 		return 0;
-	if (state->where == VMC_ON_OVERLAY) /* where it writes from now on */
+	if (state->where == VMC_ON_OVERLAY || state->where == VMC_UNNOTICED) /* where it writes from now on */
 		note_step (overlay, VMC_STEP_COMMIT);
 	return vmc_pause_end (pause, overlay->domain, &overlay->journal, err);
 }
@@ -370,10 +372,6 @@ static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *e
 	if (journal->step == VMC_STEP_PREPARE || journal->step == VMC_STEP_ON_BASE ||
 	    vmc_overlay_unused (overlay))
 		return 0;
-	if (vmc_guard_written (journal->overlay))
-		return vmc_fail (err, VMC_INTERRUPTED, 0,
-				 "QEMU writes to '%s', but libvirt has not noted it; do not switch the guest off",
-				 journal->overlay);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the domain is on '%s' again, but its overlay '%s' was not committed by us; remove the overlay "
 			 "if you have committed it",
@@ -429,6 +427,8 @@ static int step_home (struct home *home, struct vmc_error *err)
 	switch (state.where) {
 	case VMC_ON_OVERLAY:
 		return state.active ? step_running (home, &state, err) : step_off (overlay, err);
+	case VMC_UNNOTICED:
+		return vmc_unnoticed_end (overlay, &home->pause, err);
 	case VMC_BURIED:
 		return step_buried (overlay, &state, err);
 	case VMC_ON_BASE:

@@ -110,6 +110,8 @@ int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_stat
 		return -1;
 	look_at_disk (&overlay->journal, vmc_disks_find (&disks, overlay->journal.target), state);
 	state->other_job = state->other_job || (state->any_job && !state->job);
+	if (state->active && state->where == VMC_ON_BASE && vmc_guard_written (overlay->journal.overlay))
+		state->where = VMC_UNNOTICED;
 	return 0;
 }
 

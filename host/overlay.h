@@ -28,6 +28,7 @@ struct vmc_overlay_state {
 		VMC_ON_OVERLAY,
 		VMC_BURIED,    /* somebody has put another overlay on ours */
 		VMC_UNCOVERED, /* the same, but ours is no longer between it and the base */
+		VMC_UNNOTICED, /* libvirt says on the base, but QEMU writes to the overlay */
 		VMC_ELSEWHERE, /* somebody has changed the disk */
 		VMC_GONE       /* there is no such domain */
 	} where;

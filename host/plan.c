@@ -52,7 +52,7 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 		return refuse (err, "it is encrypted: an overlay would hold plain text");
 	if (disk->sliced)
 		return refuse (err, "it uses only a slice of its file");
-	if (disk->mirror)
+	if (disk->mirror || facts->block_job)
 		return refuse (err, "a block job is at work on it; try again when it has ended (virsh blockjob)");
 	if (strcmp (disk->bus, "virtio") != 0 && strcmp (disk->bus, "scsi") != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "it is on the bus '%s'; only virtio and scsi are handled",

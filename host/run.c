@@ -63,19 +63,34 @@ static int look_at_image (struct vmc_run *run, struct vmc_disk_facts *facts, str
 				      sizeof facts->used_by, err);
 }
 
-static int look_at_guest (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_filesystems_result *filesystems,
-			  struct vmc_disk_report *report, struct vmc_error *err)
+/* The size that the guest sees, and whether a block job is at work. */
+static int look_at_block (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_disk_report *report,
+			  struct vmc_error *err)
 {
 	virDomainBlockInfo info;
+	virDomainBlockJobInfo job;
+	int jobs;
 
 	if (VMC_LIBVIRT (virDomainGetBlockInfo (run->domain.handle, facts->disk->target, &info, 0)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the size of the disk");
+	jobs = virDomainGetBlockJobInfo (run->domain.handle, facts->disk->target, &job, 0);
+	if (jobs < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the block jobs of the disk");
+	facts->block_job = jobs > 0;
 	report->virtual_bytes = info.capacity;
+	return 0;
+}
+
+static int look_at_guest (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_filesystems_result *filesystems,
+			  struct vmc_disk_report *report, struct vmc_error *err)
+{
+	if (look_at_block (run, facts, report, err) < 0)
+		return -1;
 	if (run->agent == NULL)
 		return 0;
 	if (vmc_agent_filesystems (run->agent, filesystems, err) < 0)
 		return -1;
-	vmc_facts_match (facts, info.capacity, filesystems->filesystems.items, filesystems->filesystems.count);
+	vmc_facts_match (facts, report->virtual_bytes, filesystems->filesystems.items, filesystems->filesystems.count);
 	if (facts->filesystem_count > 0)
 		report->used_bytes = facts->used_bytes;
 	return 0;

@@ -225,6 +225,9 @@ static void a_block_job_is_refused (void **state)
 	(void) state;
 	disk.mirror = true;
 	assert_refused ("a block job is at work on it");
+	disk.mirror = false;
+	facts.block_job = true;
+	assert_refused ("a block job is at work on it");
 }
 
 static void other_buses_are_refused (void **state)

@@ -31,6 +31,7 @@ struct vmc_disk_facts {
 	char why_no_image[VMC_TEXT_SIZE];
 	bool block_job;                  /* also one that the XML does not show: a pull, a commit of a backing file */
 	char used_by[VMC_NAME_SIZE * 2]; /* another domain with the same file, escaped; or empty */
+	bool other_writer;               /* somebody else than the guest's QEMU has it open for writing */
 	bool in_the_way;                 /* the overlay's name is taken */
 	char overlay_path[VMC_PATH_SIZE];
 	uint64_t write_bytes_per_s;      /* of the guest to this disk, just now */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -59,6 +60,37 @@ int vmc_guard_connect (struct vmc_guard *guard, struct vmc_error *err)
 			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the guard over the base does not come up");
 		(void) usleep (POLL_MS * 1000);
 	}
+}
+
+/* A line of /proc/locks, as "8: OFDLCK ADVISORY  READ -1 fe:00:1089571 100 101"; the end may be "EOF". Any lock on the byte
+ * means permission, as for QEMU. "->" in place of the kind: it waits. */
+static bool is_writer (const char *line, const struct vmc_image *image)
+{
+	unsigned major_number, minor_number;
+	unsigned long long inode, start, end = UINT64_MAX;
+	char kind[16];
+
+	if (sscanf (line, "%*d: %15s %*s %*s %*d %x:%x:%llu %llu %llu", kind, &major_number, &minor_number, &inode,
+		    &start, &end) < 5)
+		return false;
+	return (strcmp (kind, "OFDLCK") == 0 || strcmp (kind, "POSIX") == 0) &&
+	       makedev (major_number, minor_number) == image->device && inode == image->inode &&
+	       start <= QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE &&
+	       end >= QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE;
+}
+
+unsigned vmc_guard_writers (const struct vmc_image *image)
+{
+	FILE *locks = fopen ("/proc/locks", "re");
+	char line[256];
+	unsigned count = 0;
+
+	if (locks == NULL)
+		return 0;
+	while (fgets (line, sizeof line, locks) != NULL)
+		count += is_writer (line, image);
+	(void) fclose (locks);
+	return count;
 }
 
 /* -1: not locked. */

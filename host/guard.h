@@ -10,6 +10,7 @@
 #define VMC_GUARD_H
 
 #include "domain_xml.h"
+#include "image.h"
 #include "process.h"
 
 struct vmc_guard {
@@ -23,6 +24,11 @@ struct vmc_guard {
 	{ \
 		.process = VMC_PROCESS_INIT, .lock_fd = -1 \
 	}
+
+/* How many have the image open for writing, and say so in QEMU's way? Before the overlay is there, the guest's QEMU is one, so
+ * that no lock could tell; the kernel's list does. It is 0 where the list cannot be read or names another device than stat,
+ * as on btrfs: the guard looks once more. */
+unsigned vmc_guard_writers (const struct vmc_image *image) __attribute__ ((nonnull));
 
 /* Lock the image PATH against writing, then serve it as FORMAT; NAME makes the socket's path unique. VMC_REFUSED: somebody
  * has it open for writing, or its filesystem has no locks. */

@@ -65,6 +65,8 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 	if (facts->used_by[0] != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the domain '%s' uses the same file, as a disk or a backing file",
 				 facts->used_by);
+	if (facts->other_writer)
+		return refuse (err, "somebody else than the guest's QEMU has its image open for writing");
 	if (facts->filesystem_count == 0)
 		return refuse (err, facts->why_no_guest_disk);
 	return 0;

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "connection.h"
+#include "guard.h"
 #include "interrupt.h"
 #include "lock.h"
 #include "method.h"
@@ -57,6 +58,7 @@ static int look_at_image (struct vmc_run *run, struct vmc_disk_facts *facts, str
 		return 0;
 	}
 	facts->image_known = true;
+	facts->other_writer = vmc_guard_writers (&facts->image) > 1;
 	if (vmc_image_can_punch (directory, &why) < 0)
 		(void) snprintf (facts->why_no_punch, sizeof facts->why_no_punch, "%s", why.text);
 	return vmc_domain_other_user (&run->domain, facts->disk->target, &facts->image, facts->used_by,

@@ -281,6 +281,13 @@ static void a_file_of_another_domain_is_refused (void **state)
 	assert_refused ("the domain 'vm2' uses the same file");
 }
 
+static void another_writer_is_refused (void **state)
+{
+	(void) state;
+	facts.other_writer = true;
+	assert_refused ("somebody else than the guest's QEMU");
+}
+
 static void a_disk_without_filesystems_is_refused (void **state)
 {
 	(void) state;
@@ -473,6 +480,7 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (a_name_that_only_has_the_suffix_inside_is_taken),
 	PLAN_TEST (an_image_that_is_not_known_is_refused),
 	PLAN_TEST (a_file_of_another_domain_is_refused),
+	PLAN_TEST (another_writer_is_refused),
 	PLAN_TEST (a_disk_without_filesystems_is_refused),
 	PLAN_TEST (what_can_neither_be_trimmed_nor_mapped_is_refused),
 	PLAN_TEST (checkpoints_forbid_a_commit),

@@ -128,11 +128,11 @@ guest ()                # NAME COMMAND - run a line of shell in the guest
     "$bed/guest-exec" "$work/$1.sock" "${guest_timeout:-60}" "$2"
 }
 
-start_guest ()          # NAME - boot it and wait for its shell
+start_guest ()          # NAME [COMMAND ARGUMENT] - boot it (by "virsh start NAME", or another command) and wait for its shell
 {
     chmod 711 "$work"; touch "$work/$1.console"; chmod 666 "$work/$1.console"
     chown libvirt-qemu "$work" 2>/dev/null || true
-    virsh -q start "$1"
+    virsh -q "${2:-start}" "${3:-$1}"
     local try
     for try in $(seq 100); do
         grep -q 'test guest is up' "$work/$1.console" && break
@@ -208,4 +208,20 @@ stop_guest ()           # NAME - unmount and switch off
 {
     guest "$1" "killall writer vmcompact-agent liar 2>/dev/null; sleep 0.3; umount -a -t ext4; sync; ! mount | grep -q ext4" || fail "umount in $1"
     virsh -q destroy "$1"
+}
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+look_at_files () { find "$images" -type f -printf '%p %b %T@ %s\n' | sort; }
+
+refuse ()               # STATUS TEXT COMMAND... - it must say so in one sentence, and leave guest g and each image as they were
+{
+    local status=$1 text=$2 files; shift 2
+    files=$(look_at_files)
+    say "refused: $text"
+    expect_status "$status" "$@"
+    expect_text "$work/err" "$text"
+    [ "$(wc -l <"$work/err")" = 1 ] || { cat "$work/err" >&2; fail "not one sentence"; }
+    look_at_files | diff <(echo "$files") - || fail "an image was touched"
+    check_same g
 }

@@ -1,18 +1,6 @@
 # What is refused: the exit status, one sentence, and nothing changed. And what looks like it but is not refused.
 . "$(dirname "$0")/../bed/bed.sh"
 
-refuse ()               # STATUS TEXT COMMAND... - it must say so, and leave everything as it was
-{
-    local status=$1 text=$2 sums; shift 2
-    sums=$(stat -c '%n %b %Y %s' "$images"/*)
-    say "refused: $text"
-    expect_status "$status" "$@"
-    expect_text "$work/err" "$text"
-    [ "$(wc -l <"$work/err")" = 1 ] || { cat "$work/err" >&2; fail "not one sentence"; }
-    [ "$(stat -c '%n %b %Y %s' "$images"/*)" = "$sums" ] || fail "an image was touched"
-    check_same g
-}
-
 make_image g qcow2 256 100 20 mbr
 make_image ro raw 64 20 5 disk
 make_image shared raw 64 20 5 disk

@@ -1,0 +1,132 @@
+/* guard.c - tests of host/guard.c: who has a file open for writing, by QEMU's locks on a nameless file */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guard.h"
+
+#define WRITES 101 /* the byte that says "I write" */
+
+static int file = -1;
+static char path[64];
+
+static int make_file (void **state)
+{
+	(void) state;
+	file = memfd_create ("image", MFD_CLOEXEC); /* its device is the same for stat and for the kernel's list */
+	(void) snprintf (path, sizeof path, "/proc/self/fd/%d", file);
+	return file < 0;
+}
+
+static int close_file (void **state)
+{
+	(void) state;
+	return close (file);
+}
+
+/* Another opening of it with a lock as QEMU takes it; to be closed. LENGTH 0: to the end. */
+static int lock_bytes (off_t start, off_t length)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+	int fd = open (path, O_RDWR | O_CLOEXEC);
+
+	assert_true (fd >= 0);
+	assert_int_equal (fcntl (fd, F_OFD_SETLK, &lock), 0);
+	return fd;
+}
+
+static unsigned writers (void)
+{
+	struct vmc_image image = {0};
+	struct stat status;
+
+	assert_int_equal (fstat (file, &status), 0);
+	image.device = status.st_dev;
+	image.inode = status.st_ino;
+	return vmc_guard_writers (&image);
+}
+
+static void each_opening_counts (void **state)
+{
+	int first, second;
+
+	(void) state;
+	assert_int_equal (writers (), 0);
+	first = lock_bytes (WRITES, 1);
+	assert_int_equal (writers (), 1);
+	second = lock_bytes (WRITES, 1);
+	assert_int_equal (writers (), 2);
+	(void) close (first);
+	(void) close (second);
+	assert_int_equal (writers (), 0);
+}
+
+static void a_lock_counts_that_covers_the_byte (void **state)
+{
+	static const struct {
+		off_t start, length;
+		unsigned count;
+	} cases[] = {{100, 2, 1}, {101, 3, 1}, {0, 0, 1},   {101, 0, 1},
+		     {100, 1, 0}, {102, 1, 0}, {201, 1, 0}, {102, 0, 0}};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		int fd = lock_bytes (cases[i].start, cases[i].length);
+
+		if (writers () != cases[i].count)
+			fail_msg ("case %zu", i);
+		(void) close (fd);
+	}
+}
+
+static void a_lock_of_a_process_counts_too (void **state)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	(void) state;
+	assert_int_equal (fcntl (file, F_SETLK, &lock), 0);
+	assert_int_equal (writers (), 1);
+}
+
+static void another_file_does_not_count (void **state)
+{
+	int locked = lock_bytes (WRITES, 1), old = file;
+
+	assert_int_equal (make_file (state), 0);
+	assert_int_equal (writers (), 0);
+	(void) close (file);
+	(void) close (locked);
+	file = old;
+}
+
+/* In the middle of a run: the base must have no writer at all. */
+static void a_base_with_a_writer_is_not_guarded (void **state)
+{
+	struct vmc_guard guard = VMC_GUARD_INIT;
+	struct vmc_error err;
+	int locked;
+
+	(void) state;
+	if (geteuid () != 0)
+		skip ();
+	locked = lock_bytes (WRITES, 1);
+	assert_int_equal (vmc_guard_start (&guard, "unit", "raw", path, &err), -1);
+	assert_error (err, VMC_REFUSED, "open for writing");
+	vmc_guard_drop (&guard);
+	(void) close (locked);
+}
+
+#define FILE_TEST(test) cmocka_unit_test_setup_teardown (test, make_file, close_file)
+
+static const struct CMUnitTest tests[] = {
+	FILE_TEST (each_opening_counts),
+	FILE_TEST (a_lock_counts_that_covers_the_byte),
+	FILE_TEST (a_lock_of_a_process_counts_too),
+	FILE_TEST (another_file_does_not_count),
+	FILE_TEST (a_base_with_a_writer_is_not_guarded),
+};
+
+UNIT_MAIN (tests)

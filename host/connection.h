@@ -20,12 +20,12 @@ struct vmc_connection {
 
 /* Make every call to libvirt through this: one that has not returned after some minutes ends the process, with the exit status
  * that vmc_interrupt.h was told. Being killed is what a run is made for; waiting for ever is not. */
-#define VMC_LIBVIRT(call)                               \
-	({                                              \
-		vmc_deadline_begin ();                  \
-		__typeof__ (call) returned_ = (call);   \
-		vmc_deadline_end ();                    \
-		returned_;                              \
+#define VMC_LIBVIRT(call) \
+	({ \
+		vmc_deadline_begin (); \
+		__typeof__ (call) returned_ = (call); \
+		vmc_deadline_end (); \
+		returned_; \
 	})
 
 /* Start the event thread and connect to URI (NULL: the default, as virsh). Ended by vmc_connection_close. */

@@ -34,7 +34,7 @@ struct vmc_disk_facts {
 	bool other_writer;               /* somebody else than the guest's QEMU has it open for writing */
 	bool in_the_way;                 /* the overlay's name is taken */
 	char overlay_path[VMC_PATH_SIZE];
-	uint64_t write_bytes_per_s;      /* of the guest to this disk, just now */
+	uint64_t write_bytes_per_s;       /* of the guest to this disk, just now */
 	char why_no_punch[VMC_TEXT_SIZE]; /* empty: holes can be punched */
 
 	/* In the guest: the filesystems on this disk. */

@@ -36,6 +36,12 @@ void vmc_fault_point (const char *name)
 		abort (); /* a fault that does not fire must not look like a run that survived it */
 }
 
+void vmc_fault_disarm (void)
+{
+	(void) unsetenv ("VMC_FAULT_POINT");
+	(void) unsetenv ("VMC_FAULT_LOG");
+}
+
 unsigned vmc_fault_number (const char *name, unsigned usual)
 {
 	const char *text = getenv (name);

@@ -12,7 +12,11 @@ void vmc_fault_point (const char *name) __attribute__ ((nonnull));
 
 /* The number in the environment variable NAME, or USUAL. */
 unsigned vmc_fault_number (const char *name, unsigned usual) __attribute__ ((nonnull));
+
+/* No more faults in this process. */
+void vmc_fault_disarm (void);
 #else
+#define vmc_fault_disarm() ((void) 0)
 #define vmc_fault_point(name) ((void) 0)
 #define vmc_fault_number(name, usual) (usual)
 #endif

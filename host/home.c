@@ -44,8 +44,7 @@
 #define QUIET_MAX_MS 300000  /* a job that makes no progress for so long is left alone */
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
 #define AWAY_MAX_MS 120000   /* libvirtd may be away for so long */
-#define OTHER_MAX_MS 30000   /* somebody else's block job */
-#define TRIES_MAX 5
+#define OTHER_MAX_MS 30000   /* somebody else's block job, or somebody who reads the image and locks it */
 #define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000
 #define LIBVIRT_CONFIGURATION "/etc/libvirt/qemu" /* where libvirt has the XML of the system's domains */
@@ -190,8 +189,14 @@ static int wait_for_other (struct vmc_overlay *overlay, struct vmc_error *err)
 		if (!state.other_job)
 			return 0;
 	} while (vmc_now_ms () < until_ms);
+	if (state.lost_job)
+		return vmc_fail (err, VMC_INTERRUPTED, 0,
+				 "libvirtd died while it started the commit and has lost track of it; do not end that "
+				 "block job, which crashes libvirtd; when the guest has been switched off, run "
+				 "vmcompact --recover");
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "somebody else's block job is at work on the disk; when it has ended, run vmcompact --recover");
+			 "somebody else's block job is at work on the disk; when it has ended, run vmcompact "
+			 "--recover");
 }
 
 static int fail_stale (const struct vmc_overlay *overlay, struct vmc_error *err)
@@ -369,11 +374,11 @@ static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *e
 {
 	const struct vmc_journal *journal = &overlay->journal;
 
-	if (journal->step == VMC_STEP_PREPARE || journal->step == VMC_STEP_ON_BASE ||
-	    vmc_overlay_unused (overlay))
+	if (journal->step == VMC_STEP_PREPARE || journal->step == VMC_STEP_ON_BASE || vmc_overlay_unused (overlay))
 		return 0;
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the domain is on '%s' again, but its overlay '%s' was not committed by us; remove the overlay "
+			 "the domain is on '%s' again, but its overlay '%s' was not committed by us; remove the "
+			 "overlay "
 			 "if you have committed it",
 			 journal->base, journal->overlay);
 }
@@ -409,8 +414,8 @@ static int leave_gone (const struct vmc_overlay *overlay, struct vmc_error *err)
 		return vmc_journal_remove (journal->uuid, err);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the domain is no longer known here; its image '%s' is complete only with the overlay '%s'; "
-			 "define it again and run vmcompact --recover, or commit it with qemu-img and remove "
-			 VMC_STATE_DIRECTORY "/%s.journal",
+			 "define it again and run vmcompact --recover, or commit it with qemu-img and "
+			 "remove " VMC_STATE_DIRECTORY "/%s.journal",
 			 journal->base, journal->overlay, journal->uuid);
 }
 
@@ -461,8 +466,10 @@ static int await_libvirt (struct vmc_domain *domain, struct vmc_error *err)
 
 static int go_home (struct home *home, struct vmc_error *err)
 {
+	uint64_t until_ms = UINT64_MAX;
+
 	(void) vmc_fail (err, VMC_FAILED, 0, "it does not come home");
-	for (int tries = 0, rounds = 0; tries < TRIES_MAX && rounds < ROUNDS_MAX; rounds++) {
+	for (int rounds = 0; rounds < ROUNDS_MAX && vmc_now_ms () < until_ms; rounds++) {
 		int result = step_home (home, err);
 
 		if (result == 1)
@@ -471,7 +478,8 @@ static int go_home (struct home *home, struct vmc_error *err)
 			continue;
 		if (err->code == VMC_INTERRUPTED)
 			return -1;
-		tries++;
+		if (until_ms == UINT64_MAX)
+			until_ms = vmc_now_ms () + OTHER_MAX_MS;
 		if (!home->pause.on && virConnectIsAlive (home->overlay->domain->connection->handle) == 1)
 			vmc_events_pause (AGAIN_MS);
 		if (await_libvirt (home->overlay->domain, err) < 0)

@@ -25,8 +25,8 @@ struct vmc_image {
 /* Look at the image of DISK; nothing is opened for writing, no program of QEMU is run. VMC_REFUSED, with the reason, for
  * what cannot be compacted: not a regular file, a header that is not allowed, a backing file that the XML does not name.
  * OVERLAY: where the overlay will lie. */
-int vmc_image_look (const struct vmc_disk *disk, const char *overlay, struct vmc_image *image,
-		    struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+int vmc_image_look (const struct vmc_disk *disk, const char *overlay, struct vmc_image *image, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* Is PATH the file of IMAGE, or does it have it as a backing file, by what the qcow2 headers say? What cannot be read does
  * not. Only ever a reason to refuse: that is why the format may be guessed here. */

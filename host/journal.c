@@ -28,8 +28,11 @@ static const struct {
 	const char *key;
 	size_t offset, size;
 } texts[] = {
-#define TEXT(key, member) {key, offsetof (struct vmc_journal, member), sizeof ((struct vmc_journal *) NULL)->member}
-	TEXT ("uuid", uuid), TEXT ("domain", name),       TEXT ("target", target),
+#define TEXT(key, member) \
+	{ \
+		key, offsetof (struct vmc_journal, member), sizeof ((struct vmc_journal *) NULL)->member \
+	}
+	TEXT ("uuid", uuid), TEXT ("domain", name),     TEXT ("target", target),
 	TEXT ("base", base), TEXT ("overlay", overlay),
 };
 #define N_TEXTS (sizeof texts / sizeof texts[0])
@@ -177,7 +180,8 @@ static int decode_xml (struct json_object *object, struct vmc_journal *journal)
 		return -1;
 	if (xml == NULL)
 		return 0;
-	journal->inactive_xml = json_object_is_type (xml, json_type_string) ? strdup (json_object_get_string (xml)) : NULL;
+	journal->inactive_xml =
+		json_object_is_type (xml, json_type_string) ? strdup (json_object_get_string (xml)) : NULL;
 	return journal->inactive_xml ? 0 : -1;
 }
 
@@ -248,7 +252,8 @@ int vmc_journal_read (const char *uuid, struct vmc_journal *journal, struct vmc_
 		return 1;
 	vmc_journal_clear (journal);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the journal '%s' is damaged; compare the domain's disks with their images, then remove it", path);
+			 "the journal '%s' is damaged; compare the domain's disks with their images, then remove it",
+			 path);
 }
 
 /* --- the end of one, and all of them ---------------------------------------------------------- */

@@ -21,8 +21,8 @@ enum vmc_journal_step {
 	VMC_STEP_REDIRECT, /* libvirt is asked to use it */
 	VMC_STEP_PUNCH,    /* the base gives its free blocks back */
 	VMC_STEP_COMMIT,   /* the overlay is copied into the base */
-	VMC_STEP_MOVE,     /* the domain is moved to the base; until it has moved, the overlay counts; both say the same */
-	VMC_STEP_ON_BASE,  /* it has moved, and may have written to the base: the overlay must not be used any more */
+	VMC_STEP_MOVE, /* the domain is moved to the base; until it has moved, the overlay counts; both say the same */
+	VMC_STEP_ON_BASE, /* it has moved, and may have written to the base: the overlay must not be used any more */
 	VMC_STEPS
 };
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "home.h"
 #include "lock.h"
 #include "pause.h"
@@ -78,6 +79,7 @@ int vmc_keeper_main (char **arguments)
 	struct vmc_error ignored;
 	enum word word;
 
+	vmc_fault_disarm (); /* they were meant for the run */
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		(void) signal (numbers[i], SIG_IGN);
 	if (vmc_connection_open (&connection, arguments[0][0] ? arguments[0] : NULL, &ignored) < 0 ||

@@ -14,7 +14,7 @@
 #define FREEZE_DEFAULT_MS 5000
 #define LOCK_WAIT_MAX_S 86400.0
 #define RECOVER_LOCK_WAIT_MS 10000 /* the run that was killed may have a keeper that is still at it */
-#define TIMEOUT_MAX_S 604800.0 /* a week */
+#define TIMEOUT_MAX_S 604800.0     /* a week */
 
 const char vmc_options_help[] =
 	"Usage: vmcompact [-c URI] [OPTION...] DOMAIN...\n"
@@ -73,7 +73,17 @@ static int parse_seconds (const char *option, const char *word, double max_s, ui
 	return 0;
 }
 
-enum { OPT_METHOD = 256, OPT_DISK, OPT_JSON, OPT_PROGRESS, OPT_TIMEOUT, OPT_FREEZE_TIMEOUT, OPT_OVERLAY_DIR, OPT_RECOVER, OPT_LOCK_WAIT };
+enum {
+	OPT_METHOD = 256,
+	OPT_DISK,
+	OPT_JSON,
+	OPT_PROGRESS,
+	OPT_TIMEOUT,
+	OPT_FREEZE_TIMEOUT,
+	OPT_OVERLAY_DIR,
+	OPT_RECOVER,
+	OPT_LOCK_WAIT
+};
 
 static const struct option long_options[] = {
 	{"connect", required_argument, NULL, 'c'},
@@ -203,8 +213,9 @@ int vmc_options_parse (int argc, char **argv, struct vmc_options *options, struc
 {
 	int option;
 
-	*options = (struct vmc_options) {
-		.freeze_timeout_ms = FREEZE_DEFAULT_MS, .lock_wait_ms = UINT_MAX, .domains = argv};
+	*options = (struct vmc_options) {.freeze_timeout_ms = FREEZE_DEFAULT_MS,
+					 .lock_wait_ms = UINT_MAX,
+					 .domains = argv};
 	opterr = 0;
 	optind = 0; /* starts anew, also in a second call */
 	while ((option = getopt_long (argc, argv, ":c:nqvhV", long_options, NULL)) >= 0)

@@ -21,7 +21,7 @@ struct vmc_options {
 	enum { VMC_PROGRESS_AUTO, VMC_PROGRESS_ALWAYS, VMC_PROGRESS_NEVER } progress;
 	uint64_t timeout_ms; /* 0: none */
 	unsigned freeze_timeout_ms, lock_wait_ms;
-	bool recover; /* with no domain named: all that need it */
+	bool recover;            /* with no domain named: all that need it */
 	const char *overlay_dir; /* NULL: beside the image */
 	char **domains;
 	size_t domain_count;

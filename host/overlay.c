@@ -73,12 +73,12 @@ static void look_at_disk (const struct vmc_journal *journal, const struct vmc_di
 static int look_at_job (const struct vmc_overlay *overlay, struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	virDomainBlockJobInfo info = {0};
-	int found = VMC_LIBVIRT (
-		virDomainGetBlockJobInfo (overlay->domain->handle, overlay->journal.target, &info, 0));
+	int found = VMC_LIBVIRT (virDomainGetBlockJobInfo (overlay->domain->handle, overlay->journal.target, &info, 0));
 
 	if (found < 0 && virGetLastErrorCode () == VIR_ERR_OPERATION_TIMEOUT)
 		return vmc_fail_libvirt (err, VMC_FAILED, "libvirt is busy with the domain");
 	state->any_job = found == 1;
+	state->lost_job = found == 1 && info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT;
 	state->done_bytes = info.cur;
 	state->all_bytes = info.end;
 	return 0;
@@ -109,6 +109,7 @@ int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_stat
 	if (result < 0)
 		return -1;
 	look_at_disk (&overlay->journal, vmc_disks_find (&disks, overlay->journal.target), state);
+	state->lost_job = state->lost_job && !state->job && !state->other_job;
 	state->other_job = state->other_job || (state->any_job && !state->job);
 	if (state->active && state->where == VMC_ON_BASE && vmc_guard_written (overlay->journal.overlay))
 		state->where = VMC_UNNOTICED;
@@ -191,8 +192,8 @@ static int format_overlay (struct vmc_overlay *overlay, const char *base_format,
 {
 	struct vmc_journal *journal = &overlay->journal;
 	char size[32];
-	const char *const argv[] = {"qemu-img",  "create", "-q",          "-u",             "-f", "qcow2", "-F",
-				    base_format, "-b",     journal->base, journal->overlay, size, NULL};
+	const char *const argv[] = {"qemu-img",    "create",         "-q", "-u", "-f", "qcow2", "-F", base_format, "-b",
+				    journal->base, journal->overlay, size, NULL};
 	struct stat status;
 
 	(void) snprintf (size, sizeof size, "%llu", (unsigned long long) ((virtual_bytes + 511) / 512 * 512));

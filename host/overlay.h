@@ -37,6 +37,7 @@ struct vmc_overlay_state {
 	bool ready;                     /* and the domain can be moved */
 	bool moving;                    /* and it is being moved */
 	bool any_job, other_job;        /* a block job is at work, one that is not ours */
+	bool lost_job;                  /* a commit that libvirt does not have in its XML */
 	uint64_t done_bytes, all_bytes; /* of the job */
 };
 

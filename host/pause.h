@@ -23,8 +23,8 @@ struct vmc_pause {
 	int line_fd; /* to the keeper: "done", or the end */
 };
 
-#define VMC_PAUSE_INIT(ms)                                                      \
-	{                                                                       \
+#define VMC_PAUSE_INIT(ms) \
+	{ \
 		.max_ms = (ms), .keeper = VMC_PROCESS_INIT, .line_fd = -1 \
 	}
 

@@ -165,9 +165,11 @@ static void say_pause (const struct vmc_domain_facts *domain, struct vmc_plan *p
 	if (plan->method != VMC_METHOD_COMMIT || !vmc_qemu_loses_writes (version))
 		return;
 	if (version != 0)
-		(void) snprintf (name, sizeof name, "%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+		(void) snprintf (name, sizeof name, "%lu.%lu.%lu", version / 1000000, version / 1000 % 1000,
+				 version % 1000);
 	(void) snprintf (plan->reason + used, sizeof plan->reason - used,
-			 "; QEMU %s may lose writes while a commit starts, so the guest is paused for that moment", name);
+			 "; QEMU %s may lose writes while a commit starts, so the guest is paused for that moment",
+			 name);
 }
 
 int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,

@@ -46,7 +46,8 @@ static void close_fd (int *fd)
 	*fd = -1;
 }
 
-static int start (struct vmc_process *process, const char *const argv[], int input_fd, bool survives, struct vmc_error *err)
+static int start (struct vmc_process *process, const char *const argv[], int input_fd, bool survives,
+		  struct vmc_error *err)
 {
 	int output[2] = {-1, -1}, errors[2] = {-1, -1};
 	pid_t parent = getpid ();

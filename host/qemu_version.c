@@ -80,7 +80,8 @@ unsigned long vmc_qemu_version (virDomainPtr domain)
 	ssize_t length;
 
 	if (pid == 0)
-		return VMC_LIBVIRT (virConnectGetVersion (virDomainGetConnect (domain), &installed)) < 0 ? 0 : installed;
+		return VMC_LIBVIRT (virConnectGetVersion (virDomainGetConnect (domain), &installed)) < 0 ? 0
+													 : installed;
 	(void) snprintf (link, sizeof link, "/proc/%ld/exe", pid);
 	length = readlink (link, program, sizeof program - 1);
 	if (length <= 0)

@@ -32,6 +32,21 @@ static bool text_is (struct json_object *object, const char *key, const char *wa
 	return text != NULL && strcmp (text, wanted) == 0;
 }
 
+/* Does NODE lie over the file PATH? QEMU gives a plain name, or, for what no plain name can say, "json:" with the file inside. */
+static bool lies_over (struct json_object *node, const char *path)
+{
+	const char *name = text_of (node, "file");
+	CLEANUP_OBJECT struct json_object *object = NULL;
+	struct json_object *file;
+
+	if (name == NULL || strncmp (name, "json:", 5) != 0)
+		return name != NULL && strcmp (name, path) == 0;
+	object = json_tokener_parse (name + 5);
+	return object != NULL &&
+	       (text_is (object, "filename", path) || text_is (object, "file.filename", path) ||
+		(json_object_object_get_ex (object, "file", &file) && text_is (file, "filename", path)));
+}
+
 static void copy_name (char *name, struct json_object *node)
 {
 	const char *text = text_of (node, "node-name");
@@ -120,7 +135,7 @@ static void find_node (struct json_object *nodes, const char *path, char *name)
 	for (size_t i = 0; i < json_object_array_length (nodes); i++) {
 		struct json_object *node = json_object_array_get_idx (nodes, i);
 
-		if (text_is (node, "file", path) && (name[0] == 0 || is_format (node)))
+		if (lies_over (node, path) && (name[0] == 0 || is_format (node)))
 			copy_name (name, node);
 	}
 }
@@ -139,7 +154,7 @@ int vmc_qmp_find_disk (const struct vmc_domain *domain, const char *overlay, con
 		struct json_object *inserted;
 
 		if (json_object_object_get_ex (json_object_array_get_idx (devices, i), "inserted", &inserted) &&
-		    text_is (inserted, "file", overlay))
+		    lies_over (inserted, overlay))
 			copy_name (disk->top, inserted);
 	}
 	return 0;
@@ -156,11 +171,11 @@ int vmc_qmp_close (const struct vmc_domain *domain, const char *path, struct vmc
 			return -1;
 		find_node (nodes, path, name);
 		if (name[0] == 0)
-			return 0;
+			return layers;
 		if (tell (domain, "blockdev-del", one_text ("node-name", name), err) < 0)
 			return -1;
 	}
-	return 0;
+	return vmc_fail (err, VMC_FAILED, 0, "QEMU has '%s' open more than once", path);
 }
 
 /* --- the job ---------------------------------------------------------------------------------- */

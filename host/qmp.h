@@ -29,7 +29,7 @@ int vmc_qmp_job (const struct vmc_domain *domain, const char *job, struct vmc_er
 int vmc_qmp_complete (const struct vmc_domain *domain, const char *job, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Close every node over the file PATH that nothing uses any more. */
+/* Close every node over the file PATH, which nothing uses any more; how many there were. */
 int vmc_qmp_close (const struct vmc_domain *domain, const char *path, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 

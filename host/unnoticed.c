@@ -60,13 +60,23 @@ static int move (struct vmc_overlay *overlay, struct vmc_pause *pause, struct vm
 	overlay->journal.step = VMC_STEP_MOVE;
 	vmc_journal_note (&overlay->journal);
 	if (vmc_pause_begin (pause, overlay->domain, &overlay->journal, err) < 0 ||
-	    vmc_qmp_complete (overlay->domain, JOB, err) < 0 ||
-	    await_job (overlay, 0, MOVE_MAX_MS, err) < 0 ||
+	    vmc_qmp_complete (overlay->domain, JOB, err) < 0 || await_job (overlay, 0, MOVE_MAX_MS, err) < 0 ||
 	    vmc_qmp_find_disk (overlay->domain, overlay->journal.overlay, overlay->journal.base, &disk, err) < 0)
 		return -1;
 	if (disk.top[0] != 0)
 		return vmc_fail (err, VMC_FAILED, 0, "QEMU has not left the overlay '%s'", overlay->journal.overlay);
-	return vmc_qmp_close (overlay->domain, overlay->journal.overlay, err);
+	return vmc_qmp_close (overlay->domain, overlay->journal.overlay, err) < 0 ? -1 : 0;
+}
+
+/* libvirtd died before it: QEMU has only opened the overlay. */
+static int close_overlay (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	int closed = vmc_qmp_close (overlay->domain, overlay->journal.overlay, err);
+
+	if (closed != 0)
+		return closed < 0 ? -1 : 0;
+	return vmc_fail (err, VMC_FAILED, 0, "somebody else than the guest has '%s' open for writing",
+			 overlay->journal.overlay);
 }
 
 int vmc_unnoticed_end (struct vmc_overlay *overlay, struct vmc_pause *pause, struct vmc_error *err)
@@ -79,8 +89,7 @@ int vmc_unnoticed_end (struct vmc_overlay *overlay, struct vmc_pause *pause, str
 	if (job < 0 || vmc_qmp_find_disk (overlay->domain, journal->overlay, journal->base, &disk, err) < 0)
 		return -1;
 	if (disk.top[0] == 0)
-		return vmc_fail (err, VMC_FAILED, 0, "somebody has '%s' open for writing, but not the guest's disk",
-				 journal->overlay);
+		return close_overlay (overlay, err);
 	if (job == 0 && start (overlay, pause, &disk, err) < 0)
 		return -1;
 	return await_job (overlay, 2, READY_MAX_MS, err) < 0 ? -1 : move (overlay, pause, err);

@@ -150,8 +150,6 @@ static int read_base (struct commit *commit, struct vmc_error *err)
 {
 	int fd, result;
 
-	if (begin_step (commit, "read the base", err) < 0)
-		return -1;
 	fd = vmc_guard_connect (&commit->guard, err);
 	if (fd < 0)
 		return -1;
@@ -210,7 +208,9 @@ static int find_free (struct commit *commit, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents trusted = {0};
 
-	if (vmc_agent_map (commit->run->agent, commit->token, commit->report->virtual_bytes, &commit->agent_map, err) <
+	/* A guest that stands still for want of space does not answer: look for it before. */
+	if (begin_step (commit, "read the base", err) < 0 ||
+	    vmc_agent_map (commit->run->agent, commit->token, commit->report->virtual_bytes, &commit->agent_map, err) <
 		    0 ||
 	    read_base (commit, err) < 0 || trusted_ranges (commit, &trusted, err) < 0 ||
 	    vmc_extents_intersect (&trusted, &commit->agent_map, &commit->free, err) < 0)

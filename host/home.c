@@ -33,6 +33,7 @@
 #include "directories.h"
 #include "fault.h"
 #include "guard.h"
+#include "image.h"
 #include "pause.h"
 #include "process.h"
 #include "progress.h"
@@ -45,6 +46,7 @@
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
 #define AWAY_MAX_MS 120000   /* libvirtd may be away for so long */
 #define OTHER_MAX_MS 30000   /* somebody else's block job, or somebody who reads the image and locks it */
+#define ROOM_LOW_BYTES (UINT64_C (16) << 20)
 #define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000
 #define LIBVIRT_CONFIGURATION "/etc/libvirt/qemu" /* where libvirt has the XML of the system's domains */
@@ -52,6 +54,7 @@
 struct home {
 	struct vmc_overlay *overlay;
 	struct vmc_pause pause;
+	bool committing; /* our block job was there */
 };
 
 /* Nothing that is written from here on is needed to find the way: only to find it faster. */
@@ -128,8 +131,23 @@ static int start_commit (struct home *home, struct vmc_error *err)
 	if (VMC_LIBVIRT (virDomainBlockCommit (overlay->domain->handle, overlay->journal.target, NULL, NULL, 0,
 					       VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot start the commit");
+	home->committing = true;
 	vmc_fault_point ("committing");
 	return loses ? wait_for_start (overlay, home->pause.max_ms, err) : 0;
+}
+
+/* libvirt does not tell why a job has failed. */
+static int fail_ended (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	struct vmc_error unheard;
+	uint64_t room;
+
+	if (vmc_image_room (overlay->journal.base, overlay->journal.base, &room, &unheard) == 0 && room < ROOM_LOW_BYTES)
+		return vmc_fail (err, VMC_FAILED, ENOSPC, "the commit failed, and the host is low on space beside '%s'",
+				 overlay->journal.base);
+	return vmc_fail (err, VMC_FAILED, 0,
+			 "the commit into '%s' ended too early: an I/O error, or somebody else ended it",
+			 overlay->journal.base);
 }
 
 /* Wait while the job is at work and not ready. 0: something is different now, look again. */
@@ -215,6 +233,10 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 		return fail_stale (overlay, err);
 	if (state->other_job)
 		return wait_for_other (overlay, err);
+	if (!state->job && home->committing) {
+		home->committing = false; /* once more, if there have not been too many tries */
+		return fail_ended (overlay, err);
+	}
 	if (!state->job)
 		return start_commit (home, err);
 	return state->ready ? pivot (home, err) : wait_for_job (overlay, err);

@@ -19,7 +19,7 @@
 #include "directories.h"
 
 #define SUFFIX ".journal"
-#define JOURNAL_MAX_BYTES (4 << 20)
+#define JOURNAL_MAX_BYTES (16 << 20) /* libvirt sends at most 4 MiB of XML, every byte of which may be escaped here */
 #define JOURNAL_VERSION 1
 
 static const char *const step_names[VMC_STEPS] = {"prepare", "redirect", "punch", "commit", "move", "on-base"};
@@ -150,7 +150,8 @@ static int decode_number (struct json_object *object, const char *key, uint64_t 
 {
 	struct json_object *member;
 
-	if (!json_object_object_get_ex (object, key, &member) || !json_object_is_type (member, json_type_int))
+	if (!json_object_object_get_ex (object, key, &member) || !json_object_is_type (member, json_type_int) ||
+	    json_object_get_int64 (member) < 0)
 		return -1;
 	*number = json_object_get_uint64 (member);
 	return 0;
@@ -185,9 +186,27 @@ static int decode_xml (struct json_object *object, struct vmc_journal *journal)
 	return journal->inactive_xml ? 0 : -1;
 }
 
-static int decode (const char *text, const char *uuid, struct vmc_journal *journal)
+/* One value of JSON and nothing behind it; NULL if it is not that. */
+static struct json_object *parse (const char *text, size_t length)
 {
-	struct json_object *object = json_tokener_parse (text);
+	struct json_tokener *tokener = json_tokener_new ();
+	struct json_object *object;
+
+	if (tokener == NULL)
+		return NULL;
+	json_tokener_set_flags (tokener, JSON_TOKENER_STRICT);
+	object = json_tokener_parse_ex (tokener, text, (int) length + 1);
+	if (json_tokener_get_error (tokener) != json_tokener_success || json_tokener_get_parse_end (tokener) < length) {
+		json_object_put (object);
+		object = NULL;
+	}
+	json_tokener_free (tokener);
+	return object;
+}
+
+static int decode (const char *text, size_t length, const char *uuid, struct vmc_journal *journal)
+{
+	struct json_object *object = parse (text, length);
 	uint64_t version;
 	int result = -1;
 
@@ -202,8 +221,9 @@ static int decode (const char *text, const char *uuid, struct vmc_journal *journ
 	return result;
 }
 
-/* All of the file, to be freed; NULL with errno set. */
-static char *read_file (int fd)
+/* All LENGTH bytes of the file and a zero, to be freed; NULL with errno set. What is in it is believed, so it must be a file
+ * that only we can have written. */
+static char *read_file (int fd, size_t *length)
 {
 	struct stat status;
 	size_t used = 0;
@@ -214,6 +234,10 @@ static char *read_file (int fd)
 		return NULL;
 	if (!S_ISREG (status.st_mode) || status.st_size > JOURNAL_MAX_BYTES) {
 		errno = EINVAL;
+		return NULL;
+	}
+	if (status.st_uid != geteuid () || (status.st_mode & 022) != 0) {
+		errno = EPERM;
 		return NULL;
 	}
 	text = malloc ((size_t) status.st_size + 1);
@@ -227,12 +251,14 @@ static char *read_file (int fd)
 	}
 	if (text != NULL)
 		text[used] = 0;
+	*length = used;
 	return text;
 }
 
 int vmc_journal_read (const char *uuid, struct vmc_journal *journal, struct vmc_error *err)
 {
 	char path[128], *text;
+	size_t length;
 	int fd, result;
 
 	*journal = (struct vmc_journal) {0};
@@ -242,11 +268,11 @@ int vmc_journal_read (const char *uuid, struct vmc_journal *journal, struct vmc_
 		return 0;
 	if (fd < 0)
 		return vmc_fail (err, VMC_INTERRUPTED, errno, "cannot open the journal '%s'", path);
-	text = read_file (fd);
+	text = read_file (fd, &length);
 	(void) close (fd);
 	if (text == NULL)
 		return vmc_fail (err, VMC_INTERRUPTED, errno, "cannot read the journal '%s'", path);
-	result = decode (text, uuid, journal);
+	result = decode (text, length, uuid, journal);
 	free (text);
 	if (result == 0)
 		return 1;

@@ -12,6 +12,7 @@
 #include "bounds.h"
 
 #define FREEZE_DEFAULT_MS 5000
+#define MIN_S 0.001 /* the numbers are kept in milliseconds, and 0 means something else */
 #define LOCK_WAIT_MAX_S 86400.0
 #define RECOVER_LOCK_WAIT_MS 10000 /* the run that was killed may have a keeper that is still at it */
 #define TIMEOUT_MAX_S 604800.0     /* a week */
@@ -59,14 +60,15 @@ static int choose (const char *option, const char *word, const char *const *name
 	return vmc_fail (err, VMC_USAGE, 0, "%s cannot be '%.40s'; see vmcompact --help", option, word);
 }
 
-static int parse_seconds (const char *option, const char *word, double max_s, uint64_t *ms, struct vmc_error *err)
+static int parse_seconds (const char *option, const char *word, double min_s, double max_s, uint64_t *ms,
+			  struct vmc_error *err)
 {
 	char *end;
 	double seconds;
 
 	errno = 0;
 	seconds = strtod (word, &end);
-	if (end == word || *end != 0 || errno != 0 || !isfinite (seconds) || seconds < 0.001 || seconds > max_s)
+	if (end == word || *end != 0 || errno != 0 || !isfinite (seconds) || seconds < min_s || seconds > max_s)
 		return vmc_fail (err, VMC_USAGE, 0, "%s needs a number of seconds up to %.0f, not '%.40s'", option,
 				 max_s, word);
 	*ms = (uint64_t) (seconds * 1000);
@@ -131,11 +133,12 @@ static int take_progress (struct vmc_options *options, const char *word, struct 
 	return when < 0 ? -1 : 0;
 }
 
-static int take_ms (const char *option, const char *word, double max_s, unsigned *into, struct vmc_error *err)
+static int take_ms (const char *option, const char *word, double min_s, double max_s, unsigned *into,
+		    struct vmc_error *err)
 {
 	uint64_t ms;
 
-	if (parse_seconds (option, word, max_s, &ms, err) < 0)
+	if (parse_seconds (option, word, min_s, max_s, &ms, err) < 0)
 		return -1;
 	*into = (unsigned) ms;
 	return 0;
@@ -188,16 +191,17 @@ static int take_option (struct vmc_options *options, int option, struct vmc_erro
 	case OPT_PROGRESS:
 		return take_progress (options, optarg, err);
 	case OPT_TIMEOUT:
-		return parse_seconds ("--timeout", optarg, TIMEOUT_MAX_S, &options->timeout_ms, err);
+		return parse_seconds ("--timeout", optarg, MIN_S, TIMEOUT_MAX_S, &options->timeout_ms, err);
 	case OPT_FREEZE_TIMEOUT:
-		return take_ms ("--freeze-timeout", optarg, VMC_FREEZE_MAX_MS / 1000, &options->freeze_timeout_ms, err);
+		return take_ms ("--freeze-timeout", optarg, MIN_S, VMC_FREEZE_MAX_MS / 1000,
+				&options->freeze_timeout_ms, err);
 	case OPT_OVERLAY_DIR:
 		return take_overlay_dir (options, optarg, err);
 	case OPT_RECOVER:
 		options->recover = true;
 		return 0;
 	case OPT_LOCK_WAIT:
-		return take_ms ("--lock-wait", optarg, LOCK_WAIT_MAX_S, &options->lock_wait_ms, err);
+		return take_ms ("--lock-wait", optarg, 0, LOCK_WAIT_MAX_S, &options->lock_wait_ms, err);
 	case 'h':
 		options->help = true;
 		return 0;

@@ -84,9 +84,21 @@ static int look_at_job (const struct vmc_overlay *overlay, struct vmc_overlay_st
 	return 0;
 }
 
-int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_state *state, struct vmc_error *err)
+int vmc_overlay_look_in (const struct vmc_journal *journal, const char *xml, struct vmc_overlay_state *state,
+			 struct vmc_error *err)
 {
 	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+
+	if (vmc_domain_xml_parse (xml, &disks, err) < 0)
+		return -1;
+	look_at_disk (journal, vmc_disks_find (&disks, journal->target), state);
+	state->lost_job = state->lost_job && !state->job && !state->other_job;
+	state->other_job = state->other_job || (state->any_job && !state->job);
+	return 0;
+}
+
+int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_state *state, struct vmc_error *err)
+{
 	int active, result;
 	char *xml;
 
@@ -104,16 +116,12 @@ int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_stat
 	xml = vmc_domain_xml (overlay->domain->handle, !state->active, err);
 	if (xml == NULL)
 		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN ? 0 : -1;
-	result = vmc_domain_xml_parse (xml, &disks, err);
+	result = vmc_overlay_look_in (&overlay->journal, xml, state, err);
 	free (xml);
-	if (result < 0)
-		return -1;
-	look_at_disk (&overlay->journal, vmc_disks_find (&disks, overlay->journal.target), state);
-	state->lost_job = state->lost_job && !state->job && !state->other_job;
-	state->other_job = state->other_job || (state->any_job && !state->job);
-	if (state->active && state->where == VMC_ON_BASE && vmc_guard_written (overlay->journal.overlay))
+	if (result == 0 && state->active && state->where == VMC_ON_BASE &&
+	    vmc_guard_written (overlay->journal.overlay))
 		state->where = VMC_UNNOTICED;
-	return 0;
+	return result;
 }
 
 void vmc_overlay_measure (struct vmc_overlay *overlay)

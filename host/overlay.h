@@ -45,6 +45,11 @@ struct vmc_overlay_state {
 int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_state *state, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* What XML alone says of it, the live one if STATE->active says so. Whether there is a job, and how far it is, was asked before
+ * and stays. Never VMC_UNNOTICED or VMC_GONE. */
+int vmc_overlay_look_in (const struct vmc_journal *journal, const char *xml, struct vmc_overlay_state *state,
+			 struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* Note how large the overlay has become. */
 void vmc_overlay_measure (struct vmc_overlay *overlay) __attribute__ ((nonnull));
 

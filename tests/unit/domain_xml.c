@@ -125,30 +125,33 @@ static void a_mirror_is_read (void **state)
 	(void) state;
 	parse (DOMAIN (DISK ("<mirror type='file' job='active-commit'><source file='/base'/></mirror>")), &disks);
 	assert_true (disks.items[0].mirror);
-	assert_false (disks.items[0].mirror_ready);
+	assert_false (disks.items[0].mirror_ready || disks.items[0].mirror_moving);
 	assert_string_equal (disks.items[0].mirror_path, "/base");
 }
 
-static void a_mirror_may_be_ready (void **state)
+/* libvirt says ready='abort' while it takes a mirror away, and 'pivot' while it moves the domain to it. */
+static void a_mirror_may_be_ready_or_moving (void **state)
 {
-	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+	static const struct {
+		const char *ready;
+		bool is_ready, is_moving;
+	} cases[] = {{"yes", true, false}, {"pivot", false, true}, {"abort", false, false}, {"", false, false}};
 
 	(void) state;
-	parse (DOMAIN (DISK ("<mirror type='file' job='active-commit' ready='yes'><source file='/base'/></mirror>")),
-	       &disks);
-	assert_true (disks.items[0].mirror_ready);
-}
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+		char xml[500];
 
-/* libvirt says ready='abort' while it takes a mirror away. */
-static void a_mirror_that_aborts_is_not_ready (void **state)
-{
-	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
-
-	(void) state;
-	parse (DOMAIN (DISK ("<mirror type='file' job='active-commit' ready='abort'><source file='/base'/></mirror>")),
-	       &disks);
-	assert_true (disks.items[0].mirror);
-	assert_false (disks.items[0].mirror_ready);
+		(void) snprintf (xml, sizeof xml,
+				 DOMAIN (DISK ("<mirror type='file' job='active-commit' ready='%s'><source "
+					       "file='/base'/></mirror>")),
+				 cases[i].ready);
+		parse (xml, &disks);
+		assert_true (disks.items[0].mirror);
+		if (disks.items[0].mirror_ready != cases[i].is_ready ||
+		    disks.items[0].mirror_moving != cases[i].is_moving)
+			fail_msg ("ready='%s'", cases[i].ready);
+	}
 }
 
 static void the_chain_is_read_in_order (void **state)
@@ -376,8 +379,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (encryption_of_the_source_is_read),
 	cmocka_unit_test (a_slice_is_read),
 	cmocka_unit_test (a_mirror_is_read),
-	cmocka_unit_test (a_mirror_may_be_ready),
-	cmocka_unit_test (a_mirror_that_aborts_is_not_ready),
+	cmocka_unit_test (a_mirror_may_be_ready_or_moving),
 	cmocka_unit_test (the_chain_is_read_in_order),
 	cmocka_unit_test (an_empty_backing_store_ends_the_chain),
 	cmocka_unit_test (a_chain_has_a_limit),

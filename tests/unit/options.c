@@ -48,10 +48,11 @@ static void defaults_are_as_documented (void **state)
 	assert_int_equal (options.method, VMC_METHOD_AUTO);
 	assert_int_equal (options.disk_count, 0);
 	assert_false (options.dry_run || options.json || options.quiet || options.verbose || options.help ||
-		      options.version);
+		      options.version || options.recover);
 	assert_int_equal (options.progress, VMC_PROGRESS_AUTO);
 	assert_int_equal (options.timeout_ms, 0);
 	assert_int_equal (options.freeze_timeout_ms, 5000);
+	assert_int_equal (options.lock_wait_ms, 0);
 	assert_null (options.overlay_dir);
 }
 
@@ -192,6 +193,39 @@ static void what_is_no_time_is_refused (void **state)
 	}
 }
 
+static void waiting_for_the_lock_may_be_chosen (void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned wait_ms;
+	} cases[] = {
+		{"vm1", 0},
+		{"--recover", 10000},
+		{"--recover vm1", 10000},
+		{"--lock-wait=2.5 vm1", 2500},
+		{"--lock-wait=0 vm1", 0},
+		{"--lock-wait=0 --recover", 0},
+		{"--recover --lock-wait 3", 3000},
+		{"--lock-wait=10 --recover --lock-wait=1", 1000},
+		{"--lock-wait=0.001 vm1", 1},
+		{"--lock-wait=86400 vm1", 86400000},
+	};
+	struct vmc_options options;
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		parse_well (cases[i].line, &options);
+		if (options.lock_wait_ms != cases[i].wait_ms)
+			fail_msg ("'%s' waits %u ms", cases[i].line, options.lock_wait_ms);
+	}
+	assert_usage ("--lock-wait=86400.1 vm1", "up to 86400,");
+	assert_usage ("--lock-wait=-0.001 vm1", "--lock-wait needs a number of seconds");
+	assert_usage ("--lock-wait= vm1", "--lock-wait needs a number of seconds");
+	assert_usage ("--lock-wait=nan vm1", "--lock-wait needs a number of seconds");
+	assert_usage ("--lock-wait=1e999 vm1", "--lock-wait needs a number of seconds");
+	assert_usage ("vm1 --lock-wait", "the option '--lock-wait' needs a value");
+}
+
 static void the_overlay_dir_is_absolute (void **state)
 {
 	struct vmc_options options;
@@ -225,6 +259,31 @@ static void a_domain_must_be_named (void **state)
 	assert_usage ("-n", "at least one domain");
 }
 
+static void recovering_needs_no_domain (void **state)
+{
+	struct vmc_options options;
+
+	(void) state;
+	parse_well ("--recover", &options);
+	assert_true (options.recover);
+	assert_int_equal (options.domain_count, 0);
+	parse_well ("vm1 --recover vm2", &options);
+	assert_true (options.recover);
+	assert_int_equal (options.domain_count, 2);
+	assert_string_equal (options.domains[0], "vm1");
+	assert_string_equal (options.domains[1], "vm2");
+	assert_usage ("--recover=vm1", "no option '--recover=vm1'");
+}
+
+static void recovering_is_no_dry_run (void **state)
+{
+	static const char *const lines[] = {"--recover --dry-run", "-n --recover vm1", "vm1 --recover -qn"};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (lines); i++)
+		assert_usage (lines[i], "--recover and --dry-run do not go together");
+}
+
 static void help_and_version_need_no_domain (void **state)
 {
 	struct vmc_options options;
@@ -245,8 +304,8 @@ static void help_names_every_option (void **state)
 {
 	static const char *const words[] = {"-c, --connect=", "--method=",         "--disk=",        "-n, --dry-run",
 					    "--json",         "-q, --quiet",       "-v, --verbose",  "--progress=",
-					    "--timeout=",     "--freeze-timeout=", "--overlay-dir=", "-h, --help",
-					    "-V, --version"};
+					    "--timeout=",     "--freeze-timeout=", "--overlay-dir=", "--recover",
+					    "--lock-wait=",   "-h, --help",        "-V, --version"};
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (words); i++)
@@ -266,10 +325,13 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (seconds_become_milliseconds),
 	cmocka_unit_test (seconds_have_limits),
 	cmocka_unit_test (what_is_no_time_is_refused),
+	cmocka_unit_test (waiting_for_the_lock_may_be_chosen),
 	cmocka_unit_test (the_overlay_dir_is_absolute),
 	cmocka_unit_test (an_option_that_is_not_known_is_named),
 	cmocka_unit_test (a_missing_value_is_named),
 	cmocka_unit_test (a_domain_must_be_named),
+	cmocka_unit_test (recovering_needs_no_domain),
+	cmocka_unit_test (recovering_is_no_dry_run),
 	cmocka_unit_test (help_and_version_need_no_domain),
 	cmocka_unit_test (help_names_every_option),
 };

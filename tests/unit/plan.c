@@ -33,6 +33,7 @@ static int make_good (void **state)
 	memset (&facts, 0, sizeof facts);
 	facts.domain = &domain;
 	facts.disk = &disk;
+	facts.why_wanted = "it was asked for";
 	facts.image_known = true;
 	facts.image.room_bytes = GIB;
 	facts.filesystems[0] = &one;
@@ -126,6 +127,14 @@ static void what_was_asked_for_is_done (void **state)
 	assert_plan (VMC_METHOD_TRIM, VMC_METHOD_TRIM, false, "asked for");
 	strcpy (disk.discard, "unmap");
 	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "asked for");
+}
+
+static void the_reason_for_what_was_asked_for_is_the_callers (void **state)
+{
+	(void) state;
+	facts.why_wanted = "the trim has left too much";
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "the trim has left too much");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "the disk has no discard='unmap'");
 }
 
 static void raw_and_scsi_are_handled_too (void **state)
@@ -252,20 +261,6 @@ static void other_formats_are_refused (void **state)
 	}
 }
 
-static void an_overlay_of_an_earlier_run_is_refused (void **state)
-{
-	(void) state;
-	strcpy (disk.path, "/images/vm1" VMC_OVERLAY_SUFFIX);
-	assert_refused ("virsh blockcommit DOMAIN vda --active --shallow --pivot --wait");
-}
-
-static void a_name_that_only_has_the_suffix_inside_is_taken (void **state)
-{
-	(void) state;
-	strcpy (disk.path, "/images/vm1" VMC_OVERLAY_SUFFIX ".qcow2");
-	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "");
-}
-
 static void an_image_that_is_not_known_is_refused (void **state)
 {
 	(void) state;
@@ -329,13 +324,6 @@ static void checkpoints_forbid_a_commit (void **state)
 	assert_only_trim ("the domain has checkpoints");
 }
 
-static void a_qemu_that_loses_writes_forbids_a_commit (void **state)
-{
-	(void) state;
-	domain.qemu_version = 10001000;
-	assert_only_trim ("this QEMU loses guest writes");
-}
-
 static void a_host_that_cannot_punch_forbids_a_commit (void **state)
 {
 	(void) state;
@@ -348,13 +336,6 @@ static void a_transient_domain_is_not_committed (void **state)
 	(void) state;
 	domain.persistent = false;
 	assert_only_trim ("the domain is transient");
-}
-
-static void an_unknown_qemu_is_not_trusted (void **state)
-{
-	(void) state;
-	domain.qemu_version = 0;
-	assert_only_trim ("cannot be told");
 }
 
 static void a_file_in_the_way_forbids_a_commit (void **state)
@@ -371,7 +352,26 @@ static void too_little_room_forbids_a_commit (void **state)
 	facts.image.room_bytes = 128 * MIB;
 	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
 	facts.image.room_bytes--;
-	assert_only_trim ("less than 128 MiB of room");
+	assert_only_trim ("there are 128 MiB of room, but the guest writes 0 B a second, so the overlay needs 128 MiB");
+}
+
+/* Enough for a minute of writing. */
+static void a_guest_that_writes_needs_more_room (void **state)
+{
+	(void) state;
+	facts.write_bytes_per_s = 10 * MIB;
+	facts.image.room_bytes = 728 * MIB;
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+	facts.image.room_bytes--;
+	assert_only_trim ("the guest writes 10.0 MiB a second, so the overlay needs 728 MiB; see --overlay-dir");
+}
+
+static void the_room_does_not_overflow (void **state)
+{
+	(void) state;
+	assert_int_equal (vmc_plan_room (0), 128 * MIB);
+	assert_int_equal (vmc_plan_room ((UINT64_MAX - 128 * MIB) / 60 + 1), UINT64_MAX);
+	assert_int_equal (vmc_plan_room (UINT64_MAX), UINT64_MAX);
 }
 
 static void filesystems_that_cannot_be_mapped_forbid_a_commit (void **state)
@@ -382,26 +382,72 @@ static void filesystems_that_cannot_be_mapped_forbid_a_commit (void **state)
 	assert_only_trim ("can be mapped: not ext4");
 }
 
-/* --- numbers ---------------------------------------------------------------------------------- */
+/* --- the pause of a commit ---------------------------------------------------------------------- */
 
-static void the_qemus_that_lose_writes_are_known (void **state)
+#define PAUSE "may lose writes while a commit starts, so the guest is paused for that moment"
+
+static void assert_reason (enum vmc_method_choice wanted, const char *reason)
+{
+	struct vmc_plan plan;
+	struct vmc_error err;
+
+	if (vmc_plan_disk (&facts, wanted, &plan, &err) < 0)
+		fail_msg ("%s", err.text);
+	assert_string_equal (plan.reason, reason);
+}
+
+static void a_commit_by_a_qemu_that_loses_writes_tells_of_the_pause (void **state)
 {
 	static const struct {
 		unsigned long version;
-		bool loses;
+		const char *name; /* NULL: no pause */
 	} cases[] = {
-		{0, false}, /* not known */
-		{6002000, false},  {8001005, false},  {8001999, false},  {8002000, true},
-		{9000000, true},   {9002004, true},   {10000000, true},  {10000009, true},
-		{10000010, false}, {10000999, false}, {10001000, true},  {10001005, true},
-		{10002000, true},  {10002001, true},  {10002002, false}, {11000000, false},
+		{8001099, NULL},      {8002000, "8.2.0"},   {10000009, "10.0.9"}, {10000010, NULL},
+		{10001000, "10.1.0"}, {10002001, "10.2.1"}, {10002002, NULL},     {0, "of unknown version"},
 	};
 
 	(void) state;
-	for (size_t i = 0; i < UNIT_COUNT (cases); i++)
-		if (vmc_plan_qemu_loses_writes (cases[i].version) != cases[i].loses)
-			fail_msg ("version %lu", cases[i].version);
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		char reason[VMC_TEXT_SIZE] = "it was asked for";
+
+		if (cases[i].name != NULL)
+			(void) snprintf (reason, sizeof reason, "it was asked for; QEMU %s " PAUSE, cases[i].name);
+		domain.qemu_version = cases[i].version;
+		assert_reason (VMC_METHOD_COMMIT, reason);
+	}
 }
+
+static void the_pause_is_told_of_when_auto_commits (void **state)
+{
+	(void) state;
+	domain.qemu_version = 10001000;
+	assert_reason (VMC_METHOD_AUTO, "the disk has no discard='unmap', so QEMU drops what the guest trims; "
+					"QEMU 10.1.0 " PAUSE);
+}
+
+static void a_trim_has_no_pause (void **state)
+{
+	(void) state;
+	domain.qemu_version = 10001000;
+	assert_reason (VMC_METHOD_TRIM, "it was asked for");
+	strcpy (disk.discard, "unmap");
+	assert_reason (VMC_METHOD_AUTO, "the disk has discard='unmap', so a trim is enough");
+}
+
+/* The sentence is cut then; what is before it stays. */
+static void a_long_reason_has_room_for_no_more (void **state)
+{
+	char reason[VMC_TEXT_SIZE];
+
+	(void) state;
+	memset (reason, 'r', sizeof reason - 1);
+	reason[sizeof reason - 1] = 0;
+	facts.why_wanted = reason;
+	domain.qemu_version = 0;
+	assert_reason (VMC_METHOD_COMMIT, reason);
+}
+
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 /* The slack is 2 % of the virtual size and 16 MiB. */
 static void what_is_left_over_is_beyond_the_slack (void **state)
@@ -459,6 +505,7 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (what_cannot_be_trimmed_is_committed),
 	PLAN_TEST (one_filesystem_that_can_is_enough),
 	PLAN_TEST (what_was_asked_for_is_done),
+	PLAN_TEST (the_reason_for_what_was_asked_for_is_the_callers),
 	PLAN_TEST (raw_and_scsi_are_handled_too),
 	PLAN_TEST (a_domain_must_run),
 	PLAN_TEST (a_domain_must_be_here),
@@ -469,27 +516,28 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (read_only_is_refused),
 	PLAN_TEST (shareable_is_refused),
 	PLAN_TEST (a_transient_domain_is_not_committed),
-	PLAN_TEST (an_unknown_qemu_is_not_trusted),
 	PLAN_TEST (transient_is_refused),
 	PLAN_TEST (encrypted_is_refused),
 	PLAN_TEST (a_slice_is_refused),
 	PLAN_TEST (a_block_job_is_refused),
 	PLAN_TEST (other_buses_are_refused),
 	PLAN_TEST (other_formats_are_refused),
-	PLAN_TEST (an_overlay_of_an_earlier_run_is_refused),
-	PLAN_TEST (a_name_that_only_has_the_suffix_inside_is_taken),
 	PLAN_TEST (an_image_that_is_not_known_is_refused),
 	PLAN_TEST (a_file_of_another_domain_is_refused),
 	PLAN_TEST (another_writer_is_refused),
 	PLAN_TEST (a_disk_without_filesystems_is_refused),
 	PLAN_TEST (what_can_neither_be_trimmed_nor_mapped_is_refused),
 	PLAN_TEST (checkpoints_forbid_a_commit),
-	PLAN_TEST (a_qemu_that_loses_writes_forbids_a_commit),
 	PLAN_TEST (a_host_that_cannot_punch_forbids_a_commit),
 	PLAN_TEST (a_file_in_the_way_forbids_a_commit),
 	PLAN_TEST (too_little_room_forbids_a_commit),
+	PLAN_TEST (a_guest_that_writes_needs_more_room),
+	PLAN_TEST (the_room_does_not_overflow),
 	PLAN_TEST (filesystems_that_cannot_be_mapped_forbid_a_commit),
-	cmocka_unit_test (the_qemus_that_lose_writes_are_known),
+	PLAN_TEST (a_commit_by_a_qemu_that_loses_writes_tells_of_the_pause),
+	PLAN_TEST (the_pause_is_told_of_when_auto_commits),
+	PLAN_TEST (a_trim_has_no_pause),
+	PLAN_TEST (a_long_reason_has_room_for_no_more),
 	cmocka_unit_test (what_is_left_over_is_beyond_the_slack),
 	cmocka_unit_test (without_a_discard_nothing_is_left_over),
 	cmocka_unit_test (more_discarded_than_there_is_means_all_of_it),

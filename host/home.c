@@ -142,7 +142,8 @@ static int fail_ended (const struct vmc_overlay *overlay, struct vmc_error *err)
 	struct vmc_error unheard;
 	uint64_t room;
 
-	if (vmc_image_room (overlay->journal.base, overlay->journal.base, &room, &unheard) == 0 && room < ROOM_LOW_BYTES)
+	if (vmc_image_room (overlay->journal.base, overlay->journal.base, &room, &unheard) == 0 &&
+	    room < ROOM_LOW_BYTES)
 		return vmc_fail (err, VMC_FAILED, ENOSPC, "the commit failed, and the host is low on space beside '%s'",
 				 overlay->journal.base);
 	return vmc_fail (err, VMC_FAILED, 0,

@@ -118,8 +118,7 @@ int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_stat
 		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN ? 0 : -1;
 	result = vmc_overlay_look_in (&overlay->journal, xml, state, err);
 	free (xml);
-	if (result == 0 && state->active && state->where == VMC_ON_BASE &&
-	    vmc_guard_written (overlay->journal.overlay))
+	if (result == 0 && state->active && state->where == VMC_ON_BASE && vmc_guard_written (overlay->journal.overlay))
 		state->where = VMC_UNNOTICED;
 	return result;
 }

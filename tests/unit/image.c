@@ -419,7 +419,7 @@ static void the_directory_of_the_overlay_must_be_there (void **state)
 	(void) state;
 	make_raw ("raw", 8192);
 	make_disk ("raw", "raw");
-	assert_int_equal (vmc_image_look (&disk, path_of ("no such directory"), &image, &err), -1);
+	assert_int_equal (vmc_image_look (&disk, path_of ("no such directory/overlay"), &image, &err), -1);
 	assert_error (err, VMC_REFUSED, "cannot look at the directory");
 }
 

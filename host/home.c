@@ -57,10 +57,10 @@ struct home {
 	bool committing; /* our block job was there */
 };
 
-/* Nothing that is written from here on is needed to find the way: only to find it faster. */
+/* There is no way back from the base. */
 static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
 {
-	if (overlay->journal.step == step)
+	if (overlay->journal.step == step || overlay->journal.step == VMC_STEP_ON_BASE)
 		return;
 	overlay->journal.step = step;
 	vmc_journal_note (&overlay->journal);
@@ -78,7 +78,8 @@ static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const st
 	}
 	if (state->moving || !state->active || !overlay->journal.paused)
 		return 0;
-	if (state->where == VMC_ON_OVERLAY || state->where == VMC_UNNOTICED) /* where it writes from now on */
+	/* Not moved after all: it writes to the overlay from now on. */
+	if (overlay->journal.step == VMC_STEP_MOVE && (state->where == VMC_ON_OVERLAY || state->where == VMC_UNNOTICED))
 		note_step (overlay, VMC_STEP_COMMIT);
 	return vmc_pause_end (pause, overlay->domain, &overlay->journal, err);
 }
@@ -400,10 +401,9 @@ static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *e
 	if (journal->step == VMC_STEP_PREPARE || journal->step == VMC_STEP_ON_BASE || vmc_overlay_unused (overlay))
 		return 0;
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the domain is on '%s' again, but its overlay '%s' was not committed by us; remove the "
-			 "overlay "
-			 "if you have committed it",
-			 journal->base, journal->overlay);
+			 "the disk no longer lies on the overlay '%s', but it was not us who committed that; remove it if "
+			 "you have committed it into '%s'",
+			 journal->overlay, journal->base);
 }
 
 /* The XML that names the base must be on the disk before the overlay goes. */

@@ -34,12 +34,12 @@ static bool is_ours (const struct vmc_journal *journal, const struct vmc_disk *d
 	return strcmp (disk->backing[0], journal->base) == 0;
 }
 
-/* Below somebody else's overlay: is ours still there, over the base? */
-static int look_below (const struct vmc_journal *journal, const struct vmc_disk *disk)
+/* Below somebody else's overlay: is ours still there, over the base? Of a domain that is off, the XML is no proof. */
+static int look_below (const struct vmc_journal *journal, const struct vmc_disk *disk, bool active)
 {
 	for (size_t i = 0; i < disk->backing_count; i++) {
 		if (strcmp (disk->backing[i], journal->base) == 0)
-			return VMC_UNCOVERED;
+			return active ? VMC_UNCOVERED : VMC_ELSEWHERE;
 		if (strcmp (disk->backing[i], journal->overlay) == 0)
 			return i + 1 < disk->backing_count && strcmp (disk->backing[i + 1], journal->base) == 0
 				       ? VMC_BURIED
@@ -59,7 +59,7 @@ static void look_at_disk (const struct vmc_journal *journal, const struct vmc_di
 	else if (strcmp (disk->path, journal->base) == 0)
 		state->where = VMC_ON_BASE;
 	else if (strcmp (disk->path, journal->overlay) != 0)
-		state->where = look_below (journal, disk);
+		state->where = look_below (journal, disk, state->active);
 	if (!disk->mirror)
 		return;
 	state->job = state->where == VMC_ON_OVERLAY && strcmp (disk->mirror_path, journal->base) == 0;

@@ -154,7 +154,7 @@ tell ()                 # POINT VICTIM FIRED LOST FROZEN LEFT
     echo "$*" >>"$work/rounds"
     [ "$3$4$5$6" = 1000 ] && return 0
     echo "BAD: method=$method format=$format point=$1 victim=$2 fired=$3 lost=$4 frozen=$5 left=$6" >&2
-    sed 's/^/  out: /' "$work/out" >&2
+    sed 's/^/  err: /' "$work/err" >&2
     bad=1
     [ -z "${VMC_STOP:-}" ] || exit 1
     # A guest that is broken is replaced, so that the next round tells something.
@@ -166,8 +166,7 @@ round ()                # POINT VICTIM
 {
     up "$method"
     rm -f "$work/fired"
-    { VMC_FAULT_POINT=$1 VMC_FAULT_ACTION="$work/kill $2 \$PID $work" \
-        timeout 200 "$vmcompact" --method="$method" g >"$work/out" 2>&1; } 2>/dev/null || true
+    at_point "$1" "$work/kill $2 \$PID $work" timeout 200 "$vmcompact" --method="$method" g || true
     [ -e "$work/fired" ] || { tell "$1" "$2" 0 0 0 0; return 0; }
     after "$2"
     tell "$1" "$2" 1 $lost $frozen $left
@@ -178,7 +177,7 @@ random_round ()         # VICTIM - within the time that a run takes
     local wait_ms=$((RANDOM % (run_ms + 1))) pid
     up "$method"
     rm -f "$work/fired"
-    timeout 200 "$vmcompact" --method="$method" g >"$work/out" 2>&1 & pid=$!
+    timeout 200 "$vmcompact" --method="$method" g >"$work/out" 2>"$work/err" & pid=$!
     sleep "$(printf '%d.%03d' $((wait_ms / 1000)) $((wait_ms % 1000)))"
     local child; child=$(pgrep -P $pid -x vmcompact || true)
     "$work/kill" "$1" "${child:-0}" "$work" 2>/dev/null || true

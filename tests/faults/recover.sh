@@ -1,0 +1,201 @@
+# What a killed run leaves, and what may happen to the domain before somebody runs vmcompact --recover.
+. "$(dirname "$0")/../bed/bed.sh"
+
+vmcompact=$top_builddir/tests/faults/vmcompact
+journals=/var/lib/vmcompact
+overlay=$images/g.qcow2.vmcompact-overlay
+n=0
+
+up ()
+{
+    : >"$work/g.console"
+    start_guest g
+    guest g "mkdir -p /h; mount /dev/vda1 /mnt && mount /dev/vdb /h"
+    start_agent g
+}
+
+killed_at ()            # POINT [OPTION...] - a run that dies there
+{
+    local point=$1; shift
+    at_point "$point" 'kill -9 $PID' "$vmcompact" --method=commit "$@" g && fail "not killed at $point"
+    n=$((n + 1))
+    guest g "echo $n >/mnt/after && sync" || fail "the guest does not write after a kill at $point"
+}
+
+home ()                 # all is as before, and what the guest wrote after the kill is there
+{
+    virsh dumpxml --inactive g | diff "$work/g.inactive" - || fail "the inactive XML changed"
+    (cd "$images" && find . | sort) | diff "$work/folder" - || fail "something is left"
+    [ -z "$(ls $journals)" ] || fail "a journal is left"
+    if [ "$(virsh domstate g)" = running ]; then live_disks g | diff "$work/g.live" - || fail "the live XML changed"; else up; fi
+    guest g "[ \$(cat /mnt/after) = $n ]" || fail "what the guest wrote last is lost"
+    check_files g /mnt
+}
+
+recovers () { expect_status 0 "$vmcompact" --recover "$@"; home; }
+
+sums () { find "$images" $journals -type f -exec md5sum {} + | sort; }
+
+left_alone ()           # TEXT COMMAND... - exit status 5, one sentence, nothing changed
+{
+    local text=$1 before; shift
+    before=$(sums)
+    expect_status 5 "$@"
+    expect_text "$work/err" "$text"
+    [ "$(wc -l <"$work/err")" = 1 ] || { cat "$work/err" >&2; fail "not one sentence"; }
+    [ "$(sums)" = "$before" ] || [ "$(virsh domstate g 2>/dev/null)" = running ] || fail "something was changed"
+}
+
+make_image g qcow2 256 100 20 mbr
+make_image h raw 128 60 5 disk
+define_guest g "$(disk_xml vda "$images/g.qcow2")" "$(disk_xml vdb "$images/h.raw")"
+up
+remember g
+
+say "nothing to recover: nothing is touched, at once"
+touch "$work/stamp"
+began=$(date +%s%3N)
+expect_status 0 "$vmcompact" --recover
+expect_status 0 "$vmcompact" --recover g
+took=$(( ($(date +%s%3N) - began) / 2 ))
+say "took $took ms"
+[ ! -s "$work/out" ] && [ ! -s "$work/err" ] || fail "it printed something"
+[ -z "$(find $journals /etc/libvirt/qemu -newer "$work/stamp")" ] || fail "something was touched"
+check_same g
+expect_status 2 "$vmcompact" --recover nobody
+
+say "the next run does it by itself; a dry run says that there is something"
+killed_at redirected
+left_alone "run vmcompact --recover first" "$vmcompact" -n g
+expect_status 0 "$vmcompact" --method=commit g
+home
+
+say "killed; then the guest is switched off"
+killed_at thawed
+virsh -q destroy g
+recovers
+
+say "killed; then the guest is switched off and started, on the overlay"
+killed_at guarded
+virsh -q destroy g; up
+guest g "[ \$(cat /mnt/after) = $n ]" || fail "the chain of the persistent XML is not complete"
+recovers
+
+say "killed while the commit is at work; then somebody ends the block job"
+killed_at committing
+recovers g
+killed_at committing
+virsh -q blockjob g vda --abort
+recovers g
+
+say "the recovery itself is killed, at each of its points"
+killed_at redirected
+VMC_FAULT_LOG=$work/points "$vmcompact" --recover
+for point in $(awk '!seen[$0]++' "$work/points"); do
+    killed_at redirected
+    at_point "$point" 'kill -9 $PID' "$vmcompact" --recover && fail "not killed at $point"
+    guest g "sync" || fail "the guest does not write after a kill at $point of the recovery"
+    recovers
+done
+for point in commit-offline committed-offline define remove removed home; do
+    killed_at redirected
+    virsh -q destroy g
+    at_point "$point" 'kill -9 $PID' "$vmcompact" --recover && fail "not killed at $point"
+    recovers
+done
+
+say "run and keeper are killed while the guest is paused: the next run resumes it"
+at_point paused 'pkill -9 -f "[k]eeper-child"; kill -9 $PID' "$vmcompact" --method=commit g && fail "not killed"
+sleep 0.5
+[ "$(virsh domstate g)" = paused ] || fail "the guest is not paused, so this proves nothing"
+expect_status 0 "$vmcompact" --recover
+guest g "echo $n >/mnt/after; sync" || fail "the guest is still paused"
+home
+
+say "the pivot is done, but libvirt's note of it is lost: the base is newer, the overlay must not be committed"
+for started in no yes; do
+    at_point redirected "virsh dumpxml --inactive g >$work/stale.xml" "$vmcompact" --method=commit g || fail "a run: $(cat "$work/err")"
+    killed_at remove
+    virsh -q destroy g
+    virsh -q define "$work/stale.xml"
+    if [ $started = yes ]; then
+        cp "$images/g.qcow2" "$work/newest"
+        up
+        left_alone "had been moved" "$vmcompact" --recover
+        virsh -q destroy g
+        cp "$work/newest" "$images/g.qcow2"
+    fi
+    recovers
+done
+
+say "the journal is lost: a running domain is brought home, one that is off is left alone"
+killed_at punch
+rm $journals/*
+recovers g
+killed_at punch
+rm $journals/*; virsh -q destroy g
+left_alone "no journal that tells" "$vmcompact" --recover
+up
+recovers
+
+say "the journal is damaged: nothing is done"
+killed_at punch
+uuid=$(virsh domuuid g | head -n 1)
+cp "$journals/$uuid.journal" "$work/journal"; echo '{' >"$journals/$uuid.journal"
+left_alone "is damaged" "$vmcompact" --recover
+cp "$work/journal" "$journals/$uuid.journal"
+recovers
+
+say "renamed"
+killed_at punch
+virsh -q destroy g; virsh -q domrename g g2
+expect_status 0 "$vmcompact" --recover g2
+virsh -q domrename g2 g
+home
+
+say "undefined, and defined again"
+killed_at punch
+virsh -q destroy g
+virsh dumpxml --inactive g >"$work/away.xml"; virsh -q undefine g
+left_alone "no longer known here" "$vmcompact" --recover
+left_alone "no longer known here" "$vmcompact" --recover g
+virsh -q define "$work/away.xml"
+recovers
+
+say "somebody has given the disk another file"
+killed_at punch
+virsh -q destroy g
+virsh dumpxml --inactive g >"$work/away.xml"
+sed "s,$overlay,$images/h.raw.other," "$work/away.xml" >"$work/edited.xml"
+virsh -q define "$work/edited.xml"
+left_alone "somebody has changed the disk" "$vmcompact" --recover
+virsh -q define "$work/away.xml"
+recovers
+
+say "saved: its memory goes with the overlay"
+killed_at punch
+virsh -q managedsave g
+left_alone "not simply switched off" "$vmcompact" --recover
+virsh -q start g
+recovers
+
+say "the overlay in a directory of its own; the journal lost"
+mkdir "$work/overlays"; chmod 755 "$work/overlays"
+killed_at punch --overlay-dir="$work/overlays"
+rm $journals/*
+recovers
+[ -z "$(ls "$work/overlays")" ] || fail "the overlay is left"
+
+say "two disks, one done"
+killed_at punch --disk=vda
+recovers
+vda=$(allocated "$images/g.qcow2")
+expect_status 0 "$vmcompact" --method=commit --disk=vda g
+killed_at punch --disk=vdb
+recovers
+[ "$(allocated "$images/g.qcow2")" -le "$vda" ] || fail "the disk that was done grew"
+check_files g /mnt; check_files g /h
+
+stop_guest g
+check_image g qcow2
+check_image h raw

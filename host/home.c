@@ -437,8 +437,8 @@ static int leave_gone (const struct vmc_overlay *overlay, struct vmc_error *err)
 		return vmc_journal_remove (journal->uuid, err);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the domain is no longer known here; its image '%s' is complete only with the overlay '%s'; "
-			 "define it again and run vmcompact --recover, or commit it with qemu-img and "
-			 "remove " VMC_STATE_DIRECTORY "/%s.journal",
+			 "define it again with the overlay as its disk and run vmcompact --recover, or commit it with "
+			 "qemu-img and remove " VMC_STATE_DIRECTORY "/%s.journal",
 			 journal->base, journal->overlay, journal->uuid);
 }
 

@@ -22,6 +22,15 @@ at ()
     [ -e "$work/fired" ] || { cat "$work/action.log" "$work/err" >&2; fail "nothing was done at '$point'"; }
 }
 
+# while_at POINT LINE STATUS [TEXT] - $run, during which somebody does LINE: its exit status, and one sentence
+while_at ()
+{
+    say "at $1: $2"
+    at "$1" "$2" $run
+    expect_end "$3" "${4:-}"
+    [ "$3" = 0 ] || [ "$(wc -l <"$work/err")" = 1 ] || { cat "$work/err" >&2; fail "not one sentence"; }
+}
+
 expect_end ()           # STATUS [TEXT] - of the run before
 {
     [ "$status" = "$1" ] || { sed 's/^/  out: /' "$work/out" >&2; sed 's/^/  err: /' "$work/err" >&2; fail "exit status $status, not $1"; }
@@ -52,13 +61,38 @@ new_guest ()            # [FORMAT] [EXTRA_DISK_XML...] - define and start "g", w
 
 up_guest ()             # boot it and remember all
 {
+    boot_guest
+    waste
+    remember g
+}
+
+boot_guest ()           # what was synced before it went off must be there
+{
+    note_synced
     : >"$work/g.console"
     start_guest g
     guest g "mount /dev/vda1 /mnt" || fail "mount"
+    check_synced
     start_agent g
     start_writers g /mnt 2
-    waste
-    remember g
+}
+
+note_synced ()          # what the writers have said so far; a new boot makes the console empty
+{
+    [ -e "$work/g.console" ] || return 0
+    sed -n 's/^.*synced \(w[0-9]*\) \([0-9]*\).*$/\1 \2/p' "$work/g.console" | sort -k1,1 -k2,2n |
+        awk '{ last[$1] = $2 } END { for (name in last) print name, last[name] }' >"$work/synced"
+}
+
+check_synced ()         # every file that was said to be synced is there, or a younger one in its slot
+{
+    local name last
+    [ -e "$work/synced" ] || return 0
+    while read -r name last; do
+        [ "$last" -lt 16 ] || guest g "cd /mnt/$name || exit 1; for slot in \$(seq 0 15); do n=\$(ls | sed -n \"s/^\$slot\\.\([0-9]*\)\\..*/\1/p\" | sort -n | tail -n 1); [ \$((\${n:--1} + 16)) -gt $last ] || { echo slot \$slot has \${n:-nothing}, synced was $last; exit 1; }; done" ||
+            fail "a synced file of $name is lost"
+    done <"$work/synced"
+    checked_synced=$(( ${checked_synced:-0} + $(wc -l <"$work/synced") ))
 }
 
 waste ()                # something to give back, each time
@@ -110,5 +144,5 @@ end_guest ()            # [FORMAT] - all files once more, then the image itself;
     stop_guest g
     check_image g "${1:-qcow2}"
     virsh -q undefine g
-    rm "$images/g.${1:-qcow2}"
+    rm -f "$images/g.${1:-qcow2}" "$work/synced" "$work/g.console"
 }

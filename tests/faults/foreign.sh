@@ -1,0 +1,79 @@
+# Somebody else is at work on the disk or on the guest in the middle of a run: takes a snapshot, commits, ends our job, pauses,
+# freezes, thaws. The run stops before its next step and the domain comes home, or it is said in one sentence what is in the
+# way. Nothing is lost, and what somebody else has done is not undone.
+. "$(dirname "$0")/faults.sh"
+
+new_guest
+run="$vmcompact --method=commit g"
+base=$images/g.qcow2 overlay=$images/g.qcow2.vmcompact-overlay
+
+snapshot="virsh snapshot-create-as g --disk-only --no-metadata --atomic --diskspec vda,file=$images/foreign.qcow2"
+in_guest="$bed/guest-exec $work/g.sock 20"
+
+# --- snapshots and block jobs by hand -----------------------------------------------------------------------------
+
+for point in redirected thawed guarded punch; do
+    why="somebody else"; [ $point != punch ] || why="XML of the domain" # with the guard, the base is still at rest
+    while_at $point "$snapshot" 1 "$why"
+    [ ! -e "$overlay" ] || fail "the overlay is still there"
+    virsh domblklist g | grep -q foreign.qcow2 || fail "somebody's snapshot is gone"
+    check_nothing_left
+    virsh -q blockcommit g vda --active --pivot >/dev/null
+    rm "$images/foreign.qcow2"
+    check_home
+done
+while_at committing "! $snapshot" 0
+check_home; check_data
+
+job="virsh blockcommit g vda --active --shallow --wait --timeout 20"
+while_at thawed "$job; sleep 0.3" 3 "open for writing" # ready, not moved: it is taken for ours
+check_home
+while_at guarded "! $job --pivot" 0     # the guard keeps them out
+check_home
+while_at thawed "$job --pivot" 5 "not committed by us"
+check_writing
+recover 5 "not committed by us"
+rm "$overlay"
+recover 0
+check_home
+while_at redirected "$job --pivot" 3 "open for writing" # nothing was in the overlay yet
+check_home
+while_at committing "virsh blockjob g vda --abort" 0
+check_home
+while_at pivot "virsh blockjob g vda --abort" 0
+check_home
+while_at pivot "virsh blockjob g vda --pivot" 0
+check_home
+while_at committing "until virsh blockjob g vda --pivot; do sleep 0.1; done" 5 "not committed by us"
+rm "$overlay"
+recover 0
+check_home; check_data
+
+# --- a guest that stands still, frozen or paused --------------------------------------------------------------------
+
+still_paused ()         # as somebody wanted it
+{
+    [ "$(virsh domstate g --reason)" = "paused (user)" ] || fail "it is $(virsh domstate g --reason)"
+    check_same g
+    check_nothing_left
+    virsh -q resume g
+    check_home
+}
+
+while_at redirected "virsh suspend g" 1 "cannot thaw the guest"
+still_paused
+for point in punch committing moved; do
+    while_at $point "virsh suspend g" 0
+    if [ $point = moved ]; then check_home; else still_paused; fi # just then we had paused it ourselves
+done
+
+while_at freeze "$in_guest 'fsfreeze --freeze /mnt'" 6 "frozen by somebody else"
+guest g "fsfreeze --unfreeze /mnt" || fail "somebody's freeze was ended"
+check_home
+while_at frozen "$in_guest 'fsfreeze --unfreeze /mnt'" 1 "did not hold"
+check_home
+while_at thawed "$in_guest 'fsfreeze --freeze /mnt'" 0
+guest g "fsfreeze --unfreeze /mnt" || fail "somebody's freeze was ended"
+check_home; check_data
+
+end_guest

@@ -15,7 +15,7 @@ at ()
 {
     local point=$1 line=$2; shift 2
     rm -f "$work/fired"
-    printf 'set -eu\npid=$1 work=%s images=%s\n%s\n' "$work" "$images" "$line" >"$work/action"
+    printf 'set -eu; unset VMC_FAULT_POINT\npid=$1 work=%s images=%s\n%s\n' "$work" "$images" "$line" >"$work/action"
     status=0
     { VMC_FAULT_POINT=$point VMC_FAULT_ACTION="bash $work/action \$PID >$work/action.log 2>&1 && touch $work/fired" \
         timeout 120 "$@" >"$work/out" 2>"$work/err"; } 2>/dev/null || status=$?

@@ -203,7 +203,7 @@ find_points ()          # in the order in which a run passes them
     rm -f "$work/points"
     VMC_FAULT_LOG=$work/points "$vmcompact" --method="$method" g || fail "a run without a fault"
     run_ms=$(( $(count_ms) - began ))
-    awk '!seen[$0]++' "$work/points"
+    points=$(awk '!seen[$0]++' "$work/points")
 }
 
 summary ()
@@ -221,7 +221,7 @@ for pair in ${METHODS:-commit:qcow2}; do
     method=${pair%:*} format=${pair#*:}
     fresh_guest
     up "$method"
-    points=$(find_points)
+    find_points
     for point in ${POINTS:-$points}; do
         for victim in ${VICTIMS:-vmcompact qemu libvirtd host}; do
             for _ in $(seq "${ROUNDS:-1}"); do round "$point" "$victim"; done

@@ -3,13 +3,14 @@
  *   freeze     the guest's filesystems, with a deadline that the guest keeps itself
  *   overlay    takes the guest's writes from now on; the base does not change any more
  *   thaw       the guest goes on; if the freeze had a gap, nothing is given back
- *   guard      qemu-nbd holds the base open read-only: QEMU's locks keep everybody from writing to it
+ *   guard      the base is locked as QEMU locks images: nobody can write to it; qemu-nbd serves it read-only
  *   witness    the reader proves each filesystem in the base and names its free ranges
  *   punch      what agent and reader both call free, where it takes space in the file
- *   commit     the overlay back into the base, pivot, the overlay is removed
+ *   commit     the overlay back into the base, pause, pivot, go on; the overlay is removed (home.c)
  *
  * Whatever fails before the commit, the commit is done all the same: it is the way home. Punched ranges are free in the
- * base; what the guest has put there since lies in the overlay, and the commit writes it.
+ * base; what the guest has put there since lies in the overlay, and the commit writes it. The journal is begun before the
+ * overlay is made, and says from then on what there is to be brought home.
  */
 #include <errno.h>
 #include <stdio.h>

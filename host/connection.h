@@ -19,7 +19,7 @@ struct vmc_connection {
 };
 
 /* Make every call to libvirt through this: one that has not returned after some minutes ends the process, with the exit status
- * that vmc_interrupt.h was told. Being killed is what a run is made for; waiting for ever is not. */
+ * that interrupt.h was told. Being killed is what a run is made for; waiting for ever is not. */
 #define VMC_LIBVIRT(call) \
 	({ \
 		vmc_deadline_begin (); \

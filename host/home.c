@@ -6,18 +6,22 @@
  *   running, on the overlay      commit (active, shallow), wait until ready, pause, pivot, go on
  *   off, on the overlay          qemu-img commit, then the disk of the old XML goes back into the XML
  *   on the overlay, unnoticed    libvirtd died before it had noted it: QEMU is brought back (unnoticed.h)
- *   below another overlay        somebody took a snapshot: ours is committed from under it
+ *   below another overlay        somebody took a snapshot: ours is committed from under it, while the domain runs
  *   on the base                  home, if all of the overlay is in the base: the overlay is removed, then the journal
- *   anywhere else, or gone       somebody has edited, moved or undefined the domain: nothing is touched
+ *   anywhere else, or gone       somebody has edited, moved or undefined the domain: its disks and the overlay are not touched
  *
  * Which of the two counts, if the XML is found on the overlay? Before the pivot the guest is paused, and goes on only when the
  * journal says that the domain is on the base. So until then the overlay counts, or both say the same, whatever QEMU and
- * libvirt have done before they died; and from then on the overlay is never committed again.
+ * libvirt have done before they died; and from then on the overlay is never committed again. Two things weaken that, both only
+ * if the host crashes in the same moment: a journal that can no longer be written, which does not stop the way home, and a pause
+ * that takes so long that the keeper ends it.
  *
  * Unsure means hands off: a domain that is off because it was saved or moved, one that is on its base although the overlay
  * has data that we did not commit. And the overlay is removed only if it is the very file that we made.
  *
  * Killed at any point, the domain runs on (or boots from) the overlay over its base, which is a complete chain, or on its base.
+ * Only while a redirection is unnoticed, a domain that is switched off would boot from its base without what is in the overlay;
+ * the journal and the overlay are still there then, and say so.
  */
 #include "home.h"
 

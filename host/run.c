@@ -1,7 +1,8 @@
 /* run.c - see run.h
  *
- * The order of a run: lock, what an earlier run has left, facts, plan, method, measure; one disk is finished before the next is begun. Nothing is changed
- * before the plan of a disk says so. All facts are gathered anew for each step that is planned: hours may lie between.
+ * The order of a run: lock, what an earlier run has left, facts, plan, method, measure; one disk is finished before the next
+ * is begun. What was left is brought home first, unless it is a dry run; otherwise nothing is changed before the plan of a disk
+ * says so. All facts are gathered anew for each step that is planned: hours may lie between.
  */
 #include "run.h"
 

@@ -72,12 +72,21 @@ static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
 
 /* --- going on --------------------------------------------------------------------------------- */
 
+/* libvirt has synced the XML that names the base, but not the name of its file: until that is on the disk, a crash of the host
+ * would bring back the XML that names the overlay. */
+static int sync_configuration (struct vmc_error *err)
+{
+	return access (LIBVIRT_CONFIGURATION, F_OK) < 0 ? 0 : vmc_directory_sync (LIBVIRT_CONFIGURATION, err);
+}
+
 /* Where is the domain? That is written down before the guest goes on. While it is being moved it has to wait. */
 static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
 		  struct vmc_error *err)
 {
 	if (overlay->journal.step == VMC_STEP_MOVE && (state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED)) {
 		vmc_fault_point ("moved");
+		if (sync_configuration (err) < 0)
+			return -1;
 		note_step (overlay, VMC_STEP_ON_BASE);
 	}
 	if (state->moving || !state->active || !overlay->journal.paused)
@@ -251,6 +260,12 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 /* Somebody's overlay lies on ours. Ours can be committed from under it; no pivot, no choice to be made. */
 static int step_buried (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
+	if (!state->active)
+		return vmc_fail (err, VMC_INTERRUPTED, 0,
+				 "the domain is off, and a snapshot lies on its overlay '%s'; start it, then run "
+				 "vmcompact "
+				 "--recover",
+				 overlay->journal.overlay);
 	if (state->other_job)
 		return wait_for_other (overlay, err);
 	note_step (overlay, VMC_STEP_MOVE); /* nobody writes to it any more */
@@ -405,15 +420,10 @@ static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *e
 	if (journal->step == VMC_STEP_PREPARE || journal->step == VMC_STEP_ON_BASE || vmc_overlay_unused (overlay))
 		return 0;
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the disk no longer lies on the overlay '%s', but it was not us who committed that; remove it if "
+			 "the disk no longer lies on the overlay '%s', but it was not us who committed that; remove it "
+			 "if "
 			 "you have committed it into '%s'",
 			 journal->overlay, journal->base);
-}
-
-/* The XML that names the base must be on the disk before the overlay goes. */
-static int sync_configuration (struct vmc_error *err)
-{
-	return access (LIBVIRT_CONFIGURATION, F_OK) < 0 ? 0 : vmc_directory_sync (LIBVIRT_CONFIGURATION, err);
 }
 
 /* QEMU pauses a guest whose write found no space. The overlay is in the base, and gone: the guest can go on. */

@@ -76,7 +76,7 @@ static int look_at_block (struct vmc_run *run, struct vmc_disk_facts *facts, str
 
 	if (VMC_LIBVIRT (virDomainGetBlockInfo (run->domain.handle, facts->disk->target, &info, 0)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the size of the disk");
-	jobs = virDomainGetBlockJobInfo (run->domain.handle, facts->disk->target, &job, 0);
+	jobs = VMC_LIBVIRT (virDomainGetBlockJobInfo (run->domain.handle, facts->disk->target, &job, 0));
 	if (jobs < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the block jobs of the disk");
 	facts->block_job = jobs > 0;

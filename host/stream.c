@@ -120,7 +120,8 @@ struct vmc_transport *vmc_stream_open (virDomainPtr domain, struct vmc_error *er
 	}
 	self->transport = (struct vmc_transport) {stream_send, stream_receive, stream_close};
 	self->stream = virStreamNew (virDomainGetConnect (domain), VIR_STREAM_NONBLOCK);
-	if (self->stream == NULL || virDomainOpenChannel (domain, VMC_CHANNEL_NAME, self->stream, 0) < 0 ||
+	if (self->stream == NULL ||
+	    VMC_LIBVIRT (virDomainOpenChannel (domain, VMC_CHANNEL_NAME, self->stream, 0)) < 0 ||
 	    virStreamEventAddCallback (self->stream, VIR_STREAM_EVENT_READABLE, on_stream, self, NULL) < 0) {
 		(void) vmc_fail_libvirt (err, VMC_NO_AGENT, "cannot open the channel " VMC_CHANNEL_NAME);
 		if (self->stream != NULL)

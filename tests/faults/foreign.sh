@@ -30,9 +30,9 @@ while_at thawed "$job; sleep 0.3" 3 "open for writing" # ready, not moved: it is
 check_home
 while_at guarded "! $job --pivot" 0     # the guard keeps them out
 check_home
-while_at thawed "$job --pivot" 5 "not committed by us"
+while_at thawed "$job --pivot" 5 "not us who committed"
 check_writing
-recover 5 "not committed by us"
+recover 5 "not us who committed"
 rm "$overlay"
 recover 0
 check_home
@@ -44,7 +44,7 @@ while_at pivot "virsh blockjob g vda --abort" 0
 check_home
 while_at pivot "virsh blockjob g vda --pivot" 0
 check_home
-while_at committing "until virsh blockjob g vda --pivot; do sleep 0.1; done" 5 "not committed by us"
+while_at committing "until virsh blockjob g vda --pivot; do sleep 0.1; done" 5 "not us who committed"
 rm "$overlay"
 recover 0
 check_home; check_data

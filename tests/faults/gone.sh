@@ -41,7 +41,7 @@ done
 
 while_at guarded "virsh destroy g; virsh undefine g" 5 "no longer known here"
 virsh -q define "$work/g.inactive"      # an old copy: it names the base
-recover 5 "not committed by us"
+recover 5 "not us who committed"
 qemu-img commit -q -f qcow2 "$overlay"
 rm "$overlay"
 recover 0

@@ -42,6 +42,7 @@
 #include "process.h"
 #include "progress.h"
 #include "qemu_version.h"
+#include "saved_xml.h"
 #include "unnoticed.h"
 
 #define LOOK_MS 50           /* between two looks at a block job */
@@ -53,7 +54,6 @@
 #define ROOM_LOW_BYTES (UINT64_C (16) << 20)
 #define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000
-#define LIBVIRT_CONFIGURATION "/etc/libvirt/qemu" /* where libvirt has the XML of the system's domains */
 
 struct home {
 	struct vmc_overlay *overlay;
@@ -72,27 +72,27 @@ static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
 
 /* --- going on --------------------------------------------------------------------------------- */
 
-/* libvirt has synced the XML that names the base, but not the name of its file: until that is on the disk, a crash of the host
- * would bring back the XML that names the overlay. */
-static int sync_configuration (struct vmc_error *err)
-{
-	return access (LIBVIRT_CONFIGURATION, F_OK) < 0 ? 0 : vmc_directory_sync (LIBVIRT_CONFIGURATION, err);
-}
-
 /* Where is the domain? That is written down before the guest goes on. While it is being moved it has to wait. */
 static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
 		  struct vmc_error *err)
 {
-	if (overlay->journal.step == VMC_STEP_MOVE && (state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED)) {
+	int moved = 0;
+
+	if (overlay->journal.step == VMC_STEP_MOVE && state->where == VMC_UNNOTICED)
+		moved = vmc_unnoticed_moved (overlay, err);
+	else if (overlay->journal.step == VMC_STEP_MOVE)
+		moved = state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED;
+	if (moved < 0)
+		return -1;
+	if (moved == 1) {
 		vmc_fault_point ("moved");
-		if (sync_configuration (err) < 0)
+		if (vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err) < 0)
 			return -1;
 		note_step (overlay, VMC_STEP_ON_BASE);
 	}
 	if (state->moving || !state->active || !overlay->journal.paused)
 		return 0;
-	/* Not moved after all: it writes to the overlay from now on. */
-	if (overlay->journal.step == VMC_STEP_MOVE && (state->where == VMC_ON_OVERLAY || state->where == VMC_UNNOTICED))
+	if (overlay->journal.step == VMC_STEP_MOVE) /* not moved after all: it writes to the overlay from now on */
 		note_step (overlay, VMC_STEP_COMMIT);
 	return vmc_pause_end (pause, overlay->domain, &overlay->journal, err);
 }
@@ -198,10 +198,11 @@ static int pivot (struct home *home, struct vmc_error *err)
 {
 	struct vmc_overlay *overlay = home->overlay;
 
-	note_step (overlay, VMC_STEP_MOVE);
-	if (vmc_pause_begin (&home->pause, overlay->domain, &overlay->journal, err) < 0)
+	if (vmc_pause_to_move (&home->pause, overlay->domain, &overlay->journal, err) < 0)
 		return -1;
 	vmc_fault_point ("pivot");
+	if (vmc_pause_check (&home->pause, err) < 0)
+		return -1;
 	if (VMC_LIBVIRT (virDomainBlockJobAbort (overlay->domain->handle, overlay->journal.target,
 						 VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot pivot to the base");
@@ -260,6 +261,8 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 /* Somebody's overlay lies on ours. Ours can be committed from under it; no pivot, no choice to be made. */
 static int step_buried (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
+	if (overlay->journal.step == VMC_STEP_ON_BASE)
+		return fail_stale (overlay, err);
 	if (!state->active)
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "the domain is off, and a snapshot lies on its overlay '%s'; start it, then run "
@@ -330,7 +333,7 @@ static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error
 	return 0;
 }
 
-/* While the base is locked the domain cannot start. Has it been started, and has it written to the overlay, since the commit
+/* While the overlay is locked the domain cannot start on it. Has it been started, and has it written to the overlay, since the commit
  * ended at AT? Then all of it is to be done again. */
 static int restore_xml (struct vmc_overlay *overlay, const struct timespec *at, struct vmc_error *err)
 {
@@ -338,7 +341,7 @@ static int restore_xml (struct vmc_overlay *overlay, const struct timespec *at, 
 	struct vmc_overlay_state state;
 	struct timespec now;
 
-	if (vmc_guard_lock (&guard, overlay->journal.base, err) < 0 || vmc_overlay_look (overlay, &state, err) < 0)
+	if (vmc_guard_lock (&guard, overlay->journal.overlay, err) < 0 || vmc_overlay_look (overlay, &state, err) < 0)
 		return -1;
 	now = written_at (overlay->journal.overlay);
 	if (state.active || state.where != VMC_ON_OVERLAY || now.tv_sec != at->tv_sec || now.tv_nsec != at->tv_nsec)
@@ -393,12 +396,13 @@ static bool is_own_file (const struct vmc_journal *journal, const struct stat *s
 {
 	if (journal->overlay_inode == 0)
 		return S_ISREG (status->st_mode) && status->st_size == 0;
-	return status->st_dev == journal->overlay_device && status->st_ino == journal->overlay_inode;
+	return status->st_ino == journal->overlay_inode; /* the device may have another number after a boot */
 }
 
 static int remove_overlay (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	const struct vmc_journal *journal = &overlay->journal;
+	char directory[VMC_PATH_SIZE];
 	struct stat status;
 
 	if (journal->overlay[0] == 0 || lstat (journal->overlay, &status) < 0)
@@ -409,7 +413,8 @@ static int remove_overlay (const struct vmc_overlay *overlay, struct vmc_error *
 	if (unlink (journal->overlay) < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot remove the overlay '%s'", journal->overlay);
 	vmc_fault_point ("removed");
-	return 0;
+	vmc_image_directory (journal->overlay, directory);
+	return vmc_directory_sync (directory, err);
 }
 
 /* The domain is on the base. Was it us who brought it there, or has it never left? */
@@ -429,9 +434,16 @@ static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *e
 /* QEMU pauses a guest whose write found no space. The overlay is in the base, and gone: the guest can go on. */
 static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
+	VMC_CLEANUP_GUARD struct vmc_guard guard = VMC_GUARD_INIT;
+	const char *path = overlay->journal.overlay;
+
+	/* Locked, it does not come into use while we look. On a filesystem without locks we only look. */
+	if (path[0] != 0 && access (path, F_OK) == 0 && vmc_guard_lock (&guard, path, err) < 0 &&
+	    vmc_guard_written (path))
+		return -1;
 	if (check_arrival (overlay, err) < 0)
 		return -1;
-	if (overlay->journal.step != VMC_STEP_PREPARE && sync_configuration (err) < 0)
+	if (overlay->journal.step != VMC_STEP_PREPARE && vmc_saved_xml_settle (overlay->domain, path, false, err) < 0)
 		return -1;
 	if (remove_overlay (overlay, err) < 0)
 		return -1;

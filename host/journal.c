@@ -58,7 +58,6 @@ static struct json_object *encode (const struct vmc_journal *journal)
 	for (size_t i = 0; i < N_TEXTS; i++)
 		json_object_object_add (object, texts[i].key,
 					json_object_new_string ((const char *) journal + texts[i].offset));
-	json_object_object_add (object, "overlay_device", json_object_new_uint64 (journal->overlay_device));
 	json_object_object_add (object, "overlay_inode", json_object_new_uint64 (journal->overlay_inode));
 	json_object_object_add (object, "overlay_bytes", json_object_new_uint64 (journal->overlay_bytes));
 	json_object_object_add (object, "step", json_object_new_string (step_names[journal->step]));
@@ -213,7 +212,6 @@ static int decode (const char *text, size_t length, const char *uuid, struct vmc
 	if (object != NULL && json_object_is_type (object, json_type_object) &&
 	    decode_number (object, "version", &version) == 0 && version == JOURNAL_VERSION &&
 	    decode_texts (object, journal) == 0 && strcmp (journal->uuid, uuid) == 0 &&
-	    decode_number (object, "overlay_device", &journal->overlay_device) == 0 &&
 	    decode_number (object, "overlay_inode", &journal->overlay_inode) == 0 &&
 	    decode_number (object, "overlay_bytes", &journal->overlay_bytes) == 0 && decode_step (object, journal) == 0)
 		result = decode_xml (object, journal);

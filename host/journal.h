@@ -32,9 +32,9 @@ struct vmc_journal {
 	char target[VMC_NAME_SIZE];
 	char base[VMC_PATH_SIZE];
 	char overlay[VMC_PATH_SIZE];
-	uint64_t overlay_device, overlay_inode; /* the file that we made; inode 0: not made yet */
-	uint64_t overlay_bytes;                 /* its length as long as nobody has written to it */
-	char *inactive_xml;                     /* of the domain, as it was before the run; owned; NULL: not known */
+	uint64_t overlay_inode; /* the file that we made; inode 0: not made yet */
+	uint64_t overlay_bytes; /* its length as long as nobody has written to it */
+	char *inactive_xml;     /* of the domain, as it was before the run; owned; NULL: not known */
 	enum vmc_journal_step step;
 	bool paused; /* the guest was running, and we pause it */
 };

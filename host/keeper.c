@@ -2,7 +2,7 @@
  *
  * It waits for one word from the run. If the run ends without it, the keeper takes the domain's lock (unless another run has
  * it, which resumes the guest by itself), writes into the journal where the domain is, and resumes. If the run only takes too
- * long, it resumes at once. Killed together with the run, it leaves the journal, and the next run resumes.
+ * long, it resumes at once, and stays. Killed together with the run, it leaves the journal, and the next run resumes.
  */
 #include <errno.h>
 #include <poll.h>
@@ -47,14 +47,15 @@ static int take_over (struct vmc_domain *domain, struct vmc_error *err)
 	if (lock < 0)
 		return -1;
 	result = vmc_journal_read (domain->uuid, &journal, err);
-	if (result == 1)
-		result = vmc_home_go_on (domain, &journal, err);
+	journal.paused = true; /* why else are we here: the journal could not be written */
+	result = result == 1 ? vmc_home_go_on (domain, &journal, err)
+			     : vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err);
 	vmc_journal_clear (&journal);
 	(void) close (lock);
 	return result;
 }
 
-static int resume (struct vmc_domain *domain, enum word word)
+static int resume (struct vmc_domain *domain)
 {
 	uint64_t until_ms = vmc_now_ms () + GIVE_UP_MS;
 	struct vmc_error ignored;
@@ -64,11 +65,20 @@ static int resume (struct vmc_domain *domain, enum word word)
 			continue;
 		if (domain->handle == NULL)
 			return 0;
-		if ((word == LATE ? vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, &ignored)
-				  : take_over (domain, &ignored)) == 0)
+		if (take_over (domain, &ignored) == 0)
 			return 0;
 	} while (poll (NULL, 0, AGAIN_MS) == 0 && vmc_now_ms () < until_ms);
 	return 1;
+}
+
+/* The run is stuck, or very slow. It looks itself where the domain is, should it go on. */
+static void resume_late (struct vmc_domain *domain)
+{
+	struct vmc_error ignored;
+
+	if (vmc_domain_revive (domain, &ignored) < 0 || domain->handle == NULL ||
+	    vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, &ignored) < 0)
+		return;
 }
 
 int vmc_keeper_main (char **arguments)
@@ -78,6 +88,7 @@ int vmc_keeper_main (char **arguments)
 	struct vmc_domain domain;
 	struct vmc_error ignored;
 	enum word word;
+	unsigned ms = (unsigned) strtoul (arguments[2], NULL, 10);
 
 	vmc_fault_disarm (); /* they were meant for the run */
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -85,6 +96,9 @@ int vmc_keeper_main (char **arguments)
 	if (vmc_connection_open (&connection, arguments[0][0] ? arguments[0] : NULL, &ignored) < 0 ||
 	    vmc_domain_find (&connection, arguments[1], &domain, &ignored) < 0 || write (STDOUT_FILENO, "r", 1) != 1)
 		return 1;
-	word = await_word ((unsigned) strtoul (arguments[2], NULL, 10));
-	return word == DONE ? 0 : resume (&domain, word);
+	while ((word = await_word (ms)) == LATE) {
+		ms = AGAIN_MS; /* the pause may be yet to come: the run is slow */
+		resume_late (&domain);
+	}
+	return word == DONE ? 0 : resume (&domain);
 }

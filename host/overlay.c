@@ -187,7 +187,6 @@ static int make_file (struct vmc_overlay *overlay, struct vmc_error *err)
 		(void) close (fd);
 		return -1;
 	}
-	journal->overlay_device = own.st_dev;
 	journal->overlay_inode = own.st_ino;
 	return close (fd) < 0 ? vmc_fail (err, VMC_FAILED, errno, "cannot make the overlay '%s'", journal->overlay)
 			      : vmc_journal_write (journal, err);

@@ -79,6 +79,7 @@ int vmc_pause_begin (struct vmc_pause *pause, const struct vmc_domain *domain, s
 		return -1;
 	if (state == VIR_DOMAIN_PAUSED)
 		return 0;
+	pause->began_ms = vmc_now_ms ();
 	if (start_keeper (pause, domain, err) < 0) {
 		dismiss_keeper (pause);
 		return -1;
@@ -91,6 +92,30 @@ int vmc_pause_begin (struct vmc_pause *pause, const struct vmc_domain *domain, s
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot pause the guest");
 	vmc_fault_point ("paused");
 	return 0;
+}
+
+int vmc_pause_to_move (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
+		       struct vmc_error *err)
+{
+	enum vmc_journal_step before = journal->step;
+	bool already = pause->on;
+	int result;
+
+	journal->step = VMC_STEP_MOVE;
+	result = vmc_pause_begin (pause, domain, journal, err);
+	if (pause->on && !already)
+		return result; /* written with the pause */
+	if (result < 0)
+		journal->step = before;
+	vmc_journal_note (journal); /* it stands still by somebody else's hand, or does not */
+	return result;
+}
+
+int vmc_pause_check (const struct vmc_pause *pause, struct vmc_error *err)
+{
+	if (!pause->on || vmc_now_ms () - pause->began_ms < pause->max_ms / 2)
+		return 0;
+	return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the host is too busy to move the domain in the time given");
 }
 
 int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,

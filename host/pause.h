@@ -19,6 +19,7 @@
 struct vmc_pause {
 	bool on; /* we have paused it */
 	unsigned max_ms;
+	uint64_t began_ms; /* vmc_now_ms; the keeper resumes the guest when MAX_MS are over */
 	struct vmc_process keeper;
 	int line_fd; /* to the keeper: "done", or the end */
 };
@@ -31,6 +32,15 @@ struct vmc_pause {
 /* Pause the guest, unless it stands still already by somebody else's hand. Written to JOURNAL before. */
 int vmc_pause_begin (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
 		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Pause it and write VMC_STEP_MOVE into JOURNAL, both or neither. */
+int vmc_pause_to_move (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
+		       struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* -1 when so much of the time is over that the keeper may resume the guest at any moment: then it is not to be relied upon that it
+ * stands still. */
+int vmc_pause_check (const struct vmc_pause *pause, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* Let it go on: what we have paused, or, as JOURNAL says, a run before us. */
 int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,

@@ -74,10 +74,8 @@ static void make_journal (const struct vmc_domain *domain, const struct vmc_disk
 		(void) snprintf (journal->base, sizeof journal->base, "%.*s",
 				 (int) (strlen (disk->path) - strlen (VMC_OVERLAY_SUFFIX)), disk->path);
 	journal->step = VMC_STEP_COMMIT;
-	if (lstat (disk->path, &status) == 0) {
-		journal->overlay_device = status.st_dev;
+	if (lstat (disk->path, &status) == 0)
 		journal->overlay_inode = status.st_ino;
-	}
 }
 
 /* 1: there is something, described in JOURNAL. */

@@ -52,20 +52,24 @@ static int await_job (struct vmc_overlay *overlay, int wanted, unsigned max_ms, 
 			 overlay->journal.overlay);
 }
 
-/* As home.c does: the guest stands still until the journal says where it is. */
-static int move (struct vmc_overlay *overlay, struct vmc_pause *pause, struct vmc_error *err)
+int vmc_unnoticed_moved (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	struct vmc_qmp_disk disk;
 
-	overlay->journal.step = VMC_STEP_MOVE;
-	vmc_journal_note (&overlay->journal);
-	if (vmc_pause_begin (pause, overlay->domain, &overlay->journal, err) < 0 ||
-	    vmc_qmp_complete (overlay->domain, JOB, err) < 0 || await_job (overlay, 0, MOVE_MAX_MS, err) < 0 ||
-	    vmc_qmp_find_disk (overlay->domain, overlay->journal.overlay, overlay->journal.base, &disk, err) < 0)
+	if (vmc_qmp_find_disk (overlay->domain, overlay->journal.overlay, overlay->journal.base, &disk, err) < 0)
 		return -1;
 	if (disk.top[0] != 0)
-		return vmc_fail (err, VMC_FAILED, 0, "QEMU has not left the overlay '%s'", overlay->journal.overlay);
-	return vmc_qmp_close (overlay->domain, overlay->journal.overlay, err) < 0 ? -1 : 0;
+		return 0;
+	return vmc_qmp_close (overlay->domain, overlay->journal.overlay, err) < 0 ? -1 : 1;
+}
+
+/* As home.c does: the guest stands still until the journal says where it is. */
+static int move (struct vmc_overlay *overlay, struct vmc_pause *pause, struct vmc_error *err)
+{
+	if (vmc_pause_to_move (pause, overlay->domain, &overlay->journal, err) < 0 ||
+	    vmc_pause_check (pause, err) < 0 || vmc_qmp_complete (overlay->domain, JOB, err) < 0)
+		return -1;
+	return await_job (overlay, 0, MOVE_MAX_MS, err);
 }
 
 /* libvirtd died before it: QEMU has only opened the overlay. */

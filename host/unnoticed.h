@@ -14,4 +14,8 @@
 int vmc_unnoticed_end (struct vmc_overlay *overlay, struct vmc_pause *pause, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Has QEMU, at the end of that, left the overlay? 1: it has, and has closed it. */
+int vmc_unnoticed_moved (struct vmc_overlay *overlay, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 #endif

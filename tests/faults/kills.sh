@@ -6,10 +6,8 @@
 # After each fault: the guest (booted anew if it died) writes within the freeze's deadline and a second; vmcompact --recover
 # ends well; XML and folder are as before, no journal, no process is left; the files from before, and every file of the writers
 # that was synced, read back; e2fsck finds nothing. Ends with a table, and with 1 if a fault did not fire or left a trace.
-. "$(dirname "$0")/../bed/bed.sh"
+. "$(dirname "$0")/faults.sh"
 
-vmcompact=$top_builddir/tests/faults/vmcompact
-state=/var/lib/vmcompact
 freeze_s=5
 RANDOM=${SEED:-1}
 : >"$work/rounds"
@@ -55,55 +53,24 @@ chmod +x "$work/kill"
 
 # --- the guest --------------------------------------------------------------------------------------------------
 
-up ()                   # is it running, with agent and writers?
+up ()                   # it runs, with agent and writers, and there is something to give back
 {
-    local method=$1 count=${2:-2}
-    if [ "$(virsh domstate g)" != running ]; then
-        : >"$work/g.console"
-        start_guest g
-        guest g "mount /dev/vda1 /mnt" || fail "mount"
-        check_synced
-    fi
+    [ "$(virsh domstate g)" = running ] || boot_guest
     guest g "pidof vmcompact-agent" >/dev/null || start_agent g
-    guest g "[ \$(pidof writer | wc -w) -ge $count ]" || start_writers g /mnt "$count"
-    # Something to give back, each time.
-    guest g "dd if=/dev/urandom of=/mnt/waste bs=64k count=64 conv=fsync 2>/dev/null; rm /mnt/waste" >/dev/null
-    # A test guest's clock does not matter; what is written must be known.
+    guest g "[ \$(pidof writer | wc -w) -ge 2 ]" || start_writers g /mnt 2
+    waste
     remember g
 }
 
-note_synced ()          # what the writers have said so far; before a new boot makes the console empty
+check_filesystem ()     # of the running guest: the image as it is while the guest's filesystem is frozen
 {
-    sed -n 's/^.*synced \(w[0-9]*\) \([0-9]*\).*$/\1 \2/p' "$work/g.console" | sort -k1,1 -k2,2n |
-        awk '{ last[$1] = $2 } END { for (name in last) print name, last[name] }' >"$work/synced"
-    [ -s "$work/synced" ] && cp "$work/synced" "$work/ever-synced"
-    return 0
-}
-
-check_synced ()         # every file that was said to be synced is there, or a younger one in its slot
-{
-    local name last
-    [ -e "$work/synced" ] || return 0
-    while read -r name last; do
-        [ "$last" -lt 16 ] || guest g "cd /mnt/$name || exit 1; for slot in \$(seq 0 15); do n=\$(ls | sed -n \"s/^\$slot\\.\([0-9]*\)\\..*/\1/p\" | sort -n | tail -n 1); [ \$((\${n:--1} + 16)) -gt $last ] || { echo slot \$slot has \${n:-nothing}, synced was $last; exit 1; }; done" ||
-            { echo "lost: a synced file of $name" >&2; return 1; }
-    done <"$work/synced"
-}
-
-check_content ()        # all files, and the filesystem, of the running guest
-{
-    guest g "sync; echo 3 >/proc/sys/vm/drop_caches; cd /mnt/files && md5sum -c SUMS >/tmp/sums 2>&1 || { grep -v OK /tmp/sums; exit 1; }" || return 1
-    guest g "for file in /mnt/w*/*.*; do [ -e \$file ] || continue; sum=\$(md5sum <\$file) 2>/dev/null; [ -e \$file ] || continue; [ \${file##*.} = \${sum%% *} ] || { echo damaged: \$file; exit 1; }; done" ||
-        return 1
-    guest g "fsfreeze --freeze /mnt" || return 1
-    local bad=0
-    qemu-img convert -U -f "$format" -O raw "$images/g.$format" "$work/copy" || bad=1
-    guest g "fsfreeze --unfreeze /mnt" || return 1
-    e2fsck -fn "$work/copy?offset=$(cat "$work/g.offset")" >"$work/e2fsck.log" 2>&1 || { cat "$work/e2fsck.log" >&2; bad=1; }
+    guest g "fsfreeze --freeze /mnt" || fail "freeze"
+    qemu-img convert -U -f "$format" -O raw "$images/g.$format" "$work/copy" || fail "copy of the image"
+    guest g "fsfreeze --unfreeze /mnt" || fail "unfreeze"
+    e2fsck -fn "$work/copy?offset=$(cat "$work/g.offset")" >"$work/e2fsck.log" 2>&1 || { cat "$work/e2fsck.log" >&2; fail "e2fsck"; }
+    rm "$work/copy"
     [ "$format" = raw ] || qemu-img check -q -U -f "$format" "$images/g.$format" >"$work/check.log" 2>&1 ||
-        grep -q "^Leaked" "$work/check.log" || { cat "$work/check.log" >&2; bad=1; }
-    rm -f "$work/copy"
-    return $bad
+        grep -q "^Leaked" "$work/check.log" || { cat "$work/check.log" >&2; fail "qemu-img check"; }
 }
 
 # --- one round --------------------------------------------------------------------------------------------------
@@ -120,18 +87,11 @@ measure_frozen ()       # prints how long the guest did not write from now on, i
     [ $took -le $(( (freeze_s + 1) * 1000 )) ]
 }
 
-check_nothing_left ()
+check_place ()          # XML and folder are as before
 {
-    local left
-    virsh dumpxml --inactive g | diff "$work/g.inactive" - >&2 || { echo "left: the inactive XML" >&2; return 1; }
-    [ "$(virsh domstate g)" = "shut off" ] || live_disks g | diff "$work/g.live" - >&2 || { echo "left: the live XML" >&2; return 1; }
-    (cd "$images" && find . | sort) | diff "$work/folder" - >&2 || { echo "left: a file" >&2; return 1; }
-    left=$(find $state -type f 2>/dev/null) && [ -z "$left" ] || { echo "left: $left" >&2; return 1; }
-    for left in $(seq 30); do
-        pgrep -f 'keeper-child|vmcompact.*[.]nbd|reader-child' >"$work/pids" || break
-        sleep 0.1
-    done
-    [ ! -s "$work/pids" ] || { ps -o pid,args -p "$(paste -sd, "$work/pids")" >&2; echo "left: a process" >&2; return 1; }
+    [ "$(virsh domstate g)" = "shut off" ] || { check_same g; return 0; }
+    virsh dumpxml --inactive g | diff "$work/g.inactive" - || fail "the inactive XML changed"
+    (cd "$images" && find . | sort) | diff "$work/folder" - || fail "a file is left, or gone"
 }
 
 # after VICTIM - the checks after a fault: sets $frozen $lost $left
@@ -140,13 +100,11 @@ after ()
     local victim=$1 ms
     frozen=0 lost=0 left=0
     libvirtd_again
-    note_synced
     if ms=$(measure_frozen); then :; else frozen=1; fi
     [ "$ms" -gt "${longest:-0}" ] && longest=$ms
     "$vmcompact" --recover >"$work/recover.out" 2>&1 || { sed 's/^/  recover: /' "$work/recover.out" >&2; left=1; }
-    [ $left = 1 ] || check_nothing_left || left=1
-    up "$method" || { lost=1; return 0; }
-    check_content || lost=1
+    [ $left = 1 ] || (check_place; check_nothing_left) || left=1
+    (up; check_data; check_filesystem) || lost=1
 }
 
 tell ()                 # POINT VICTIM FIRED LOST FROZEN LEFT
@@ -164,7 +122,7 @@ tell ()                 # POINT VICTIM FIRED LOST FROZEN LEFT
 
 round ()                # POINT VICTIM
 {
-    up "$method"
+    up
     rm -f "$work/fired"
     at_point "$1" "$work/kill $2 \$PID $work" timeout 200 "$vmcompact" --method="$method" g || true
     [ -e "$work/fired" ] || { tell "$1" "$2" 0 0 0 0; return 0; }
@@ -175,7 +133,7 @@ round ()                # POINT VICTIM
 random_round ()         # VICTIM - within the time that a run takes
 {
     local wait_ms=$((RANDOM % (run_ms + 1))) pid
-    up "$method"
+    up
     rm -f "$work/fired"
     timeout 200 "$vmcompact" --method="$method" g >"$work/out" 2>"$work/err" & pid=$!
     sleep "$(printf '%d.%03d' $((wait_ms / 1000)) $((wait_ms % 1000)))"
@@ -192,7 +150,7 @@ random_round ()         # VICTIM - within the time that a run takes
 fresh_guest ()
 {
     local discard=; [ "$method" != trim ] || discard="discard='unmap'"
-    make_image g "$format" 160 60 8 mbr
+    make_image g "$format" "$size" "$dirty" "$files" mbr
     virsh -q undefine g 2>/dev/null || true
     define_guest g "$(disk_xml vda "$images/g.$format" "$discard")"
 }
@@ -220,7 +178,7 @@ bad=0 longest=0
 for pair in ${METHODS:-commit:qcow2}; do
     method=${pair%:*} format=${pair#*:}
     fresh_guest
-    up "$method"
+    up
     find_points
     for point in ${POINTS:-$points}; do
         for victim in ${VICTIMS:-vmcompact qemu libvirtd host}; do
@@ -234,7 +192,8 @@ for pair in ${METHODS:-commit:qcow2}; do
     done
     stop_guest g
     check_image g "$format"
-    awk '$2 >= 16 { ok = 1 } END { exit !ok }' "$work/ever-synced" || fail "the writers synced too little to prove anything"
+    note_synced
+    awk '$2 >= 16 { ok = 1 } END { exit !ok }' "$work/synced" || fail "the writers synced too little to prove anything"
     rm -f "$work/synced"
     virsh -q undefine g; rm -f "$images"/*
 done

@@ -29,7 +29,6 @@ static int make_room (void **state)
 	strcpy (journal.target, "vda");
 	strcpy (journal.base, "/images/vm1.qcow2");
 	strcpy (journal.overlay, "/images/vm1.qcow2.vmcompact-overlay");
-	journal.overlay_device = 64769;
 	journal.overlay_inode = 123456;
 	journal.overlay_bytes = 196616;
 	journal.inactive_xml = strdup ("<domain type='kvm'>\n  <name>vm1</name>\n</domain>\n");
@@ -75,7 +74,6 @@ static void assert_read (void)
 	assert_string_equal (read.target, journal.target);
 	assert_string_equal (read.base, journal.base);
 	assert_string_equal (read.overlay, journal.overlay);
-	assert_int_equal (read.overlay_device, journal.overlay_device);
 	assert_int_equal (read.overlay_inode, journal.overlay_inode);
 	assert_int_equal (read.overlay_bytes, journal.overlay_bytes);
 	assert_int_equal (read.step, journal.step);
@@ -207,7 +205,6 @@ static void numbers_are_kept (void **state)
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (numbers); i++) {
-		journal.overlay_device = numbers[i];
 		journal.overlay_inode = numbers[i];
 		journal.overlay_bytes = numbers[i];
 		write_journal ();
@@ -241,9 +238,8 @@ static void it_is_for_us_alone (void **state)
 
 /* --- what is not used ------------------------------------------------------------------------- */
 
-static const char *const keys[] = {"version",       "uuid",    "domain",         "target",
-				   "base",          "overlay", "overlay_device", "overlay_inode",
-				   "overlay_bytes", "step",    "paused",         "inactive_xml"};
+static const char *const keys[] = {"version",       "uuid",          "domain", "target", "base",        "overlay",
+				   "overlay_inode", "overlay_bytes", "step",   "paused", "inactive_xml"};
 
 /* Write the journal with KEY changed to VALUE, JSON text; NULL: without KEY. */
 static void put_changed (const char *key, const char *value)
@@ -307,7 +303,6 @@ static void a_value_that_cannot_be_is_damage (void **state)
 		{"overlay_inode", "-1"},
 		{"overlay_inode", "\"1\""},
 		{"overlay_bytes", "-1"},
-		{"overlay_device", "-1"},
 		{"overlay_bytes", "null"},
 		{"step", "\"pivot\""},
 		{"step", "\"\""},

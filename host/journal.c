@@ -97,6 +97,19 @@ static int write_file (const char *path, const char *text, struct vmc_error *err
 	return result;
 }
 
+static int decode (const char *text, size_t length, const char *uuid, struct vmc_journal *journal);
+
+/* Out of memory, json-c leaves things out. What cannot be read back is not written over what can. */
+static bool reads_back (const char *text, const struct vmc_journal *journal)
+{
+	struct vmc_journal read = {0};
+	bool good = decode (text, strlen (text), journal->uuid, &read) == 0 &&
+		    (read.inactive_xml != NULL) == (journal->inactive_xml != NULL);
+
+	vmc_journal_clear (&read);
+	return good;
+}
+
 int vmc_journal_write (const struct vmc_journal *journal, struct vmc_error *err)
 {
 	struct json_object *object;
@@ -110,7 +123,9 @@ int vmc_journal_write (const struct vmc_journal *journal, struct vmc_error *err)
 	name_file (journal->uuid, SUFFIX ".new", new, sizeof new);
 	object = encode (journal);
 	text = json_object_to_json_string_ext (object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-	result = text ? write_file (new, text, err) : vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the journal");
+	result = text != NULL && reads_back (text, journal)
+			 ? write_file (new, text, err)
+			 : vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the journal");
 	json_object_put (object);
 	if (result == 0 && rename (new, path) < 0)
 		result = vmc_fail (err, VMC_FAILED, errno, "cannot rename '%s'", new);

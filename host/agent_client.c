@@ -132,6 +132,8 @@ static int take_answer (const struct vmc_message *message, enum vmc_method metho
 
 	if (message->kind == VMC_ERROR) {
 		*err = message->error;
+		if (err->code == VMC_USAGE)
+			err->code = VMC_FAILED; /* it is our request that makes no sense to it, not the command line */
 		return vmc_fail_in (err, "the agent");
 	}
 	if (vmc_fields_decode (fields, message->body, result, err) == 0)

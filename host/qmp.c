@@ -188,6 +188,10 @@ int vmc_qmp_commit (const struct vmc_domain *domain, const char *job, const stru
 	json_object_object_add (arguments, "device", json_object_new_string (disk->top));
 	json_object_object_add (arguments, "top-node", json_object_new_string (disk->top));
 	json_object_object_add (arguments, "base-node", json_object_new_string (disk->base));
+	if (json_object_object_length (arguments) != 4) { /* without a base it would go down to the last file */
+		json_object_put (arguments);
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for a request to QEMU");
+	}
 	return tell (domain, "block-commit", arguments, err);
 }
 

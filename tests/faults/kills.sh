@@ -27,7 +27,7 @@ cat >"$work/kill" <<'SH'
 #!/bin/bash
 # kill VICTIM PID WORK - kill -9, as a fault's action; libvirtd is started again a moment later, as its service would
 case $1 in
-    vmcompact) touch "$3/fired"; kill -9 "$2" ;;
+    vmcompact) [ "$2" = 0 ] || { touch "$3/fired"; kill -9 "$2"; } ;;
     qemu) kill -9 "$(cat /run/libvirt/qemu/g.pid)" && touch "$3/fired" ;;
     libvirtd)
         touch "$3/no-libvirtd"
@@ -38,7 +38,7 @@ case $1 in
         touch "$3/no-libvirtd"
         kill -9 "$(cat /run/libvirtd.pid)"
         kill -9 "$(cat /run/libvirt/qemu/g.pid)" && touch "$3/fired"
-        kill -9 "$2"
+        [ "$2" = 0 ] || kill -9 "$2"
         rm -rf /run/libvirt/qemu/*
         # libvirt's notes of a file's owner do not count after a boot: they carry its time
         find "$3" -maxdepth 2 -type f -print0 | xargs -0 python3 -c 'import os, sys

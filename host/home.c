@@ -51,6 +51,7 @@
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
 #define AWAY_MAX_MS 120000   /* libvirtd may be away for so long */
 #define OTHER_MAX_MS 30000   /* somebody else's block job, or somebody who reads the image and locks it */
+#define PAUSE_MIN_MS 1000    /* less than that a busy host may need */
 #define ROOM_LOW_BYTES (UINT64_C (16) << 20)
 #define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000
@@ -72,24 +73,36 @@ static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
 
 /* --- going on --------------------------------------------------------------------------------- */
 
-/* Where is the domain? That is written down before the guest goes on. While it is being moved it has to wait. */
+/* The domain is on its base. One of the two that a crash leaves must say so for good before the guest goes on: the XML that
+ * libvirt has saved, or the journal. */
+static int note_base (struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	int saved, noted;
+
+	vmc_fault_point ("moved");
+	saved = vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
+	noted = vmc_overlay_step (overlay, VMC_STEP_ON_BASE, err);
+	return saved < 0 && noted < 0 ? -1 : 0;
+}
+
+/* Has the domain been moved? 1: it has. */
+static int has_moved (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	if (overlay->journal.step != VMC_STEP_MOVE)
+		return 0;
+	if (state->where == VMC_UNNOTICED)
+		return vmc_unnoticed_moved (overlay, err);
+	return state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED;
+}
+
+/* Where the domain is is written down before the guest goes on. While it is being moved it has to wait. */
 static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
 		  struct vmc_error *err)
 {
-	int moved = 0;
+	int moved = has_moved (overlay, state, err);
 
-	if (overlay->journal.step == VMC_STEP_MOVE && state->where == VMC_UNNOTICED)
-		moved = vmc_unnoticed_moved (overlay, err);
-	else if (overlay->journal.step == VMC_STEP_MOVE)
-		moved = state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED;
-	if (moved < 0)
+	if (moved < 0 || (moved == 1 && note_base (overlay, err) < 0))
 		return -1;
-	if (moved == 1) {
-		vmc_fault_point ("moved");
-		if (vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err) < 0)
-			return -1;
-		note_step (overlay, VMC_STEP_ON_BASE);
-	}
 	if (state->moving || !state->active || !overlay->journal.paused)
 		return 0;
 	if (overlay->journal.step == VMC_STEP_MOVE) /* not moved after all: it writes to the overlay from now on */
@@ -541,7 +554,9 @@ static int go_home (struct home *home, struct vmc_error *err)
 
 int vmc_home (struct vmc_overlay *overlay, unsigned pause_max_ms, struct vmc_error *err)
 {
-	struct home home = {.overlay = overlay, .pause = VMC_PAUSE_INIT (pause_max_ms)};
+	unsigned max_ms = pause_max_ms < PAUSE_MIN_MS ? PAUSE_MIN_MS : pause_max_ms;
+	struct home home = {.overlay = overlay,
+			    .pause = VMC_PAUSE_INIT (vmc_fault_number ("VMC_FAULT_PAUSE_MS", max_ms))};
 	int result = go_home (&home, err);
 
 	if (home.pause.on)

@@ -1,0 +1,66 @@
+# Two things go wrong at once: each of these has cost a guest its data, or left it paused, in an earlier vmcompact.
+. "$(dirname "$0")/faults.sh"
+
+new_guest
+base=$images/g.qcow2 overlay=$images/g.qcow2.vmcompact-overlay
+run="$vmcompact --method=commit g"
+killed="kill -9 \$pid"
+
+say "recovery of a guest that is off is killed while it gives back the XML; meanwhile somebody starts the guest"
+at thawed "$killed" $run
+check_writing
+virsh -q destroy g
+at define "! virsh start g 2>\$work/start; $killed" "$vmcompact" --recover
+expect_text "$work/start" 'Failed to get "write" lock'
+recover 0
+check_nothing_left
+boot_guest
+check_home; check_data
+
+say "the keeper's time is over before the guest is paused; then the run is killed"
+at thawed "$killed" $run
+at paused "$killed" env VMC_FAULT_PAUSE_MS=1 "$vmcompact" --recover
+check_writing 3
+recover 0
+check_home; check_data
+
+say "the journal cannot be written when the guest is paused; then the run is killed"
+mount -o remount,size=1m $state
+(until grep -qs committing "$work/log"; do sleep 0.002; done; cat /dev/zero >$state/fill) 2>/dev/null &
+at paused "df --output=avail $state | tail -n 1 >\$work/room; $killed" env VMC_FAULT_LOG="$work/log" $run
+[ "$(cat "$work/room")" -eq 0 ] || fail "there was room for the journal"
+check_writing 7
+rm "$state/fill"
+recover 0
+check_home; check_data
+
+say "libvirt cannot save its XML at the pivot: the overlay that it names is not removed"
+mount -t tmpfs -o size=64k small /etc/libvirt/qemu
+virsh -q define "$work/g.inactive"
+at pivot "cat /dev/zero >/etc/libvirt/qemu/fill 2>/dev/null || true" $run
+expect_end 5 "cannot save the XML"
+check_writing
+grep -q vmcompact-overlay /etc/libvirt/qemu/g.xml || fail "libvirt has saved its XML, so this proves nothing"
+[ -e "$overlay" ] || fail "the overlay that the saved XML names is gone"
+rm /etc/libvirt/qemu/fill
+recover 0
+! grep -q vmcompact-overlay /etc/libvirt/qemu/g.xml || fail "the saved XML names the overlay"
+check_home; check_data
+
+say "the same, and the host goes down: the base is newer, the overlay is not committed"
+virsh -q define "$work/g.inactive"
+at pivot "cat /dev/zero >/etc/libvirt/qemu/fill 2>/dev/null || true" $run
+expect_end 5
+guest g "echo newest >/mnt/newest; sync"
+kill -9 "$(cat /run/libvirtd.pid)" "$(cat /run/libvirt/qemu/g.pid)"
+rm -rf /run/libvirt/qemu/* /etc/libvirt/qemu/fill
+forget_owners
+libvirtd -d
+wait_until 10 virsh -q list >/dev/null
+virsh domblklist g | grep -q vmcompact-overlay || fail "libvirt does not name the overlay, so this proves nothing"
+recover 0
+check_nothing_left
+boot_guest
+guest g "[ \$(cat /mnt/newest) = newest ]" || fail "what was written last is lost"
+check_home; check_data
+end_guest

@@ -302,6 +302,7 @@ int vmc_commit_run (struct vmc_run *run, const struct vmc_disk_facts *facts, str
 		result = reclaim (&commit, err);
 	vmc_guard_drop (&commit.guard);
 	result = bring_home (&commit, result, err);
+	report->paused_ms = commit.overlay.paused_ms;
 	report->peak_overlay_bytes = commit.overlay.peak_bytes;
 	vmc_overlay_clear (&commit.overlay);
 	vmc_extents_clear (&commit.agent_map);

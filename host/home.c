@@ -561,6 +561,7 @@ int vmc_home (struct vmc_overlay *overlay, unsigned pause_max_ms, struct vmc_err
 
 	if (home.pause.on)
 		vmc_pause_leave (&home.pause);
+	overlay->paused_ms = home.pause.total_ms;
 	if (result == 0)
 		vmc_deadline_means (VMC_FAILED);
 	return result;

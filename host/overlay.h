@@ -18,6 +18,7 @@ struct vmc_overlay {
 	struct vmc_domain *domain;
 	struct vmc_journal journal; /* of this run, or found from one that was killed */
 	char *live_disk_before;     /* the disk in the live XML before the run; NULL: not known */
+	uint64_t paused_ms;         /* how long the guest was paused for it */
 	uint64_t peak_bytes;        /* the most that it took on the host */
 };
 

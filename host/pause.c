@@ -88,6 +88,7 @@ int vmc_pause_begin (struct vmc_pause *pause, const struct vmc_domain *domain, s
 	vmc_journal_note (journal); /* a full disk does not stop us here: the keeper is there */
 	vmc_fault_point ("pause");
 	pause->on = true;
+	pause->since_ms = vmc_now_ms ();
 	if (VMC_LIBVIRT (virDomainSuspend (domain->handle)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot pause the guest");
 	vmc_fault_point ("paused");
@@ -127,6 +128,7 @@ int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, str
 	if (vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err) < 0)
 		return -1;
 	vmc_fault_point ("resumed");
+	pause->total_ms += pause->on ? vmc_now_ms () - pause->since_ms : 0;
 	journal->paused = false; /* written with the next step; until then a second resume does no harm */
 	dismiss_keeper (pause);
 	return 0;

@@ -19,7 +19,9 @@
 struct vmc_pause {
 	bool on; /* we have paused it */
 	unsigned max_ms;
+	uint64_t since_ms; /* vmc_now_ms */
 	uint64_t began_ms; /* vmc_now_ms; the keeper resumes the guest when MAX_MS are over */
+	uint64_t total_ms; /* how long it has stood still, all pauses together */
 	struct vmc_process keeper;
 	int line_fd; /* to the keeper: "done", or the end */
 };

@@ -201,6 +201,9 @@ static void print_reasons (const struct vmc_report *report)
 
 		if (disk->method != NULL)
 			(void) printf ("      %s: %s, because %s\n", disk->target, disk->method, disk->reason);
+		if (disk->paused_ms > 0)
+			(void) printf ("      %s: the guest was paused for %llu ms in all\n", disk->target,
+				       (unsigned long long) disk->paused_ms);
 		if (disk->notes[0] != 0)
 			(void) printf ("      %s: left out: %s\n", disk->target, disk->notes);
 	}

@@ -20,6 +20,7 @@ struct vmc_disk_report {
 	uint64_t virtual_bytes, used_bytes, free_bytes, reclaimable_bytes;
 	uint64_t allocated_before_bytes, allocated_after_bytes, reclaimed_bytes;
 	uint64_t frozen_ms, duration_ms, peak_overlay_bytes;
+	uint64_t paused_ms; /* by libvirt, around the pivot; 0: not */
 	bool failed;
 	struct vmc_error error;
 	char notes[VMC_TEXT_SIZE];      /* what was left out, and why */

@@ -1,7 +1,9 @@
 # Kills vmcompact, QEMU and libvirtd at every point of a run, and at any moment; then: is all as it was, and nothing lost?
 #
-#   ROUNDS  how often each victim dies at each point (default 1)      KILLS   how many die at a random moment (default 3)
+#   ROUNDS  how often each victim dies at each point                  KILLS   how many die at a random moment (default 4)
 #   SEED    of the random moments (default 1)                         POINTS, VICTIMS, METHODS  only these
+#
+# Without ROUNDS, the short form: vmcompact dies once at each point, the others once at the points where it matters most.
 #
 # After each fault: the guest (booted anew if it died) writes within the freeze's deadline and a second; vmcompact --recover
 # ends well; XML and folder are as before, no journal, no process is left; the files from before, and every file of the writers
@@ -160,6 +162,15 @@ find_points ()          # in the order in which a run passes them
     points=$(awk '!seen[$0]++' "$work/points")
 }
 
+victims ()              # POINT
+{
+    case ${ROUNDS:-short}-$1 in
+        short-redirected | short-punch | short-committing | short-pivot | short-moved | short-removed) ;;
+        short-*) echo vmcompact; return ;;
+    esac
+    echo vmcompact qemu libvirtd host
+}
+
 summary ()
 {
     printf '%-20s %-10s %7s %6s %5s %7s %9s\n' "fault point" victim rounds fired lost frozen leftovers
@@ -177,11 +188,11 @@ for pair in ${METHODS:-commit:qcow2}; do
     up
     find_points
     for point in ${POINTS:-$points}; do
-        for victim in ${VICTIMS:-vmcompact qemu libvirtd host}; do
+        for victim in ${VICTIMS:-$(victims "$point")}; do
             for _ in $(seq "${ROUNDS:-1}"); do round "$point" "$victim"; done
         done
     done
-    for n in $(seq "${KILLS:-3}"); do
+    for n in $(seq "${KILLS:-4}"); do
         set -- ${VICTIMS:-vmcompact qemu libvirtd host}
         shift $((n % $#))
         random_round "$1"

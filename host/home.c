@@ -82,7 +82,10 @@ static int note_base (struct vmc_overlay *overlay, struct vmc_error *err)
 	vmc_fault_point ("moved");
 	saved = vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
 	noted = vmc_overlay_step (overlay, VMC_STEP_ON_BASE, err);
-	return saved < 0 && noted < 0 ? -1 : 0;
+	if (saved == 0 || noted == 0)
+		return 0;
+	overlay->journal.step = VMC_STEP_MOVE; /* as it is on the disk */
+	return -1;
 }
 
 /* Has the domain been moved? 1: it has. */
@@ -279,8 +282,7 @@ static int step_buried (struct vmc_overlay *overlay, const struct vmc_overlay_st
 	if (!state->active)
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "the domain is off, and a snapshot lies on its overlay '%s'; start it, then run "
-				 "vmcompact "
-				 "--recover",
+				 "vmcompact --recover",
 				 overlay->journal.overlay);
 	if (state->other_job)
 		return wait_for_other (overlay, err);

@@ -27,7 +27,6 @@
 #include "progress.h"
 #include "punch.h"
 #include "reader.h"
-#include "saved_xml.h"
 
 #define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
 #define ROOM_LOW_BYTES (UINT64_C (64) << 20)
@@ -111,7 +110,7 @@ static int redirect (struct commit *commit, struct vmc_error *err)
 	vmc_fault_point ("frozen");
 	created = vmc_overlay_create (&commit->overlay, &commit->run->disks, err);
 	if (created == 0) /* before the guest writes to it */
-		created = vmc_saved_xml_settle (&commit->run->domain, commit->overlay.journal.overlay, true, err);
+		created = vmc_overlay_settle (&commit->overlay, err);
 	thawed = thaw (commit, created < 0 ? &second : err);
 	vmc_fault_point ("thawed");
 	return created < 0 || thawed < 0 ? -1 : 0;

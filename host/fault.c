@@ -2,7 +2,6 @@
 #include "fault.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +19,34 @@ static void note (const char *name)
 	(void) close (fd);
 }
 
+/* Which of the names in LIST is NAME? -1: none. */
+static int place_in (const char *list, const char *name)
+{
+	size_t length = strlen (name);
+
+	for (int i = 0; list != NULL; i++) {
+		if (strncmp (list, name, length) == 0 && (list[length] == 0 || list[length] == ','))
+			return i;
+		list = strchr (list, ',');
+		list = list ? list + 1 : NULL;
+	}
+	return -1;
+}
+
 void vmc_fault_point (const char *name)
 {
-	const char *wanted = getenv ("VMC_FAULT_POINT"), *action = getenv ("VMC_FAULT_ACTION");
-	static bool fired;
+	const char *action = getenv ("VMC_FAULT_ACTION");
+	int place = place_in (getenv ("VMC_FAULT_POINT"), name);
+	static unsigned fired;
 	char pid[32];
 
 	note (name);
-	if (fired || wanted == NULL || action == NULL || strcmp (wanted, name) != 0)
+	if (place < 0 || place > 31 || action == NULL || (fired & 1U << place) != 0)
 		return;
-	fired = true;
+	fired |= 1U << place;
 	(void) snprintf (pid, sizeof pid, "%ld", (long) getpid ());
 	(void) setenv ("PID", pid, 1);
+	(void) setenv ("POINT", name, 1);
 	if (system (action) == -1)
 		abort (); /* a fault that does not fire must not look like a run that survived it */
 }

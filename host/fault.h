@@ -6,8 +6,8 @@
 #define VMC_FAULT_H
 
 #ifdef VMC_FAULT_POINTS
-/* Note NAME in the file $VMC_FAULT_LOG. At the first visit of the place that $VMC_FAULT_POINT names, run $VMC_FAULT_ACTION, a
- * line of shell with $PID set, and wait for its end. */
+/* Note NAME in the file $VMC_FAULT_LOG. At the first visit of each place that $VMC_FAULT_POINT names ("commit,paused"), run
+ * $VMC_FAULT_ACTION, a line of shell with $PID and $POINT set, and wait for its end. */
 void vmc_fault_point (const char *name) __attribute__ ((nonnull));
 
 /* The number in the environment variable NAME, or USUAL. */

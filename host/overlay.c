@@ -19,6 +19,7 @@
 #include "fault.h"
 #include "guard.h"
 #include "process.h"
+#include "saved_xml.h"
 
 #define CREATE_MS 60000
 
@@ -262,6 +263,25 @@ int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *dis
 	vmc_fault_point ("redirected");
 	vmc_overlay_measure (overlay);
 	return 0;
+}
+
+/* Somebody may have edited the XML for the next start, and given the disk another file there: libvirt leaves it so. */
+int vmc_overlay_settle (struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+	struct vmc_error other;
+	const struct vmc_disk *disk;
+
+	if (vmc_domain_xml_parse (overlay->journal.inactive_xml, &disks, err) < 0)
+		return -1;
+	disk = vmc_disks_find (&disks, overlay->journal.target);
+	if (disk == NULL || strcmp (disk->path, overlay->journal.base) != 0)
+		return 0;
+	if (vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, true, err) == 0)
+		return 0;
+	if (vmc_overlay_check (overlay, &other) < 0) /* somebody was at it: that is why */
+		*err = other;
+	return -1;
 }
 
 /* --- afterwards ------------------------------------------------------------------------------- */

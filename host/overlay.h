@@ -64,6 +64,10 @@ int vmc_overlay_prepare (struct vmc_domain *domain, const struct vmc_disk *disk,
 int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *disks, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Have libvirt's XML that names the overlay on the disk, before the guest writes to it. */
+int vmc_overlay_settle (struct vmc_overlay *overlay, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Does the domain still write to the overlay, so that the base is at rest? VMC_FAILED if not. */
 int vmc_overlay_check (struct vmc_overlay *overlay, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

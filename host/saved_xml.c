@@ -48,9 +48,11 @@ static int names (const struct vmc_domain *domain, const char *path, struct vmc_
 	if (text == NULL)
 		return -1;
 	result = vmc_domain_xml_parse (text, &disks, err);
+	if (result == 0 && strstr (text, domain->uuid) == NULL)
+		result = 1;
 	free (text);
-	if (result < 0)
-		return 2; /* half a file: neither with it nor without */
+	if (result != 0)
+		return result < 0 ? 2 : -1; /* half a file: neither with it nor without; or that of another domain */
 	for (size_t i = 0; i < disks.count; i++)
 		if (strcmp (disks.items[i].path, path) == 0)
 			return 1;

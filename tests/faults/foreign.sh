@@ -36,7 +36,7 @@ recover 5 "not us who committed"
 rm "$overlay"
 recover 0
 check_home
-while_at redirected "$job --pivot" 3 "open for writing" # nothing was in the overlay yet
+while_at redirected "$job --pivot" 1 "somebody else" # nothing was in the overlay yet
 check_home
 while_at committing "virsh blockjob g vda --abort" 0
 check_home

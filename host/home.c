@@ -5,6 +5,7 @@
  *
  *   running, on the overlay      commit (active, shallow), wait until ready, pause, pivot, go on
  *   off, on the overlay          qemu-img commit, then the disk of the old XML goes back into the XML
+ *   on the base, forgotten       libvirtd died before it had noted the pivot: the XML is mended for the next start
  *   on the overlay, unnoticed    libvirtd died before it had noted it: QEMU is brought back (unnoticed.h)
  *   below another overlay        somebody took a snapshot: ours is committed from under it, while the domain runs
  *   on the base                  home, if all of the overlay is in the base: the overlay is removed, then the journal
@@ -51,7 +52,7 @@
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
 #define AWAY_MAX_MS 120000   /* libvirtd may be away for so long */
 #define OTHER_MAX_MS 30000   /* somebody else's block job, or somebody who reads the image and locks it */
-#define PAUSE_MIN_MS 1000    /* less than that a busy host may need */
+#define PAUSE_MIN_MS 3000    /* less than that a busy host may need */
 #define ROOM_LOW_BYTES (UINT64_C (16) << 20)
 #define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000
@@ -73,29 +74,55 @@ static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
 
 /* --- going on --------------------------------------------------------------------------------- */
 
+static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error *err);
+
+/* The XML that libvirt has saved names the base, for good. It may have to be told: libvirtd may have been started anew from a file
+ * that it could not save. 1: it is not known where it saves. */
+static int settle_base (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	int result = vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
+
+	if (result >= 0 || overlay->journal.inactive_xml == NULL || define_as_before (overlay, err) < 0)
+		return result;
+	return vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
+}
+
 /* The domain is on its base. One of the two that a crash leaves must say so for good before the guest goes on: the XML that
  * libvirt has saved, or the journal. */
 static int note_base (struct vmc_overlay *overlay, struct vmc_error *err)
 {
+	enum vmc_journal_step before = overlay->journal.step;
 	int saved, noted;
 
 	vmc_fault_point ("moved");
-	saved = vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
+	saved = settle_base (overlay, err);
 	noted = vmc_overlay_step (overlay, VMC_STEP_ON_BASE, err);
 	if (saved == 0 || noted == 0)
 		return 0;
-	overlay->journal.step = VMC_STEP_MOVE; /* as it is on the disk */
+	overlay->journal.step = before; /* as it is on the disk */
 	return -1;
 }
 
-/* Has the domain been moved? 1: it has. */
+/* Has the domain been moved? 1: it has, and that is not written down yet. */
 static int has_moved (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
-	if (overlay->journal.step != VMC_STEP_MOVE)
-		return 0;
-	if (state->where == VMC_UNNOTICED)
+	enum vmc_journal_step step = overlay->journal.step;
+
+	if (state->where == VMC_UNNOTICED && step == VMC_STEP_COMMIT)
 		return vmc_unnoticed_moved (overlay, err);
-	return state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED;
+	if (state->orphan)
+		return step == VMC_STEP_MOVE && state->on_base;
+	return step == VMC_STEP_MOVE &&
+	       (state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED || state->where == VMC_FORGOTTEN);
+}
+
+static int fail_orphan (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "libvirt says that the domain is off, but somebody has '%s' or its overlay open for writing: "
+			 "if its "
+			 "QEMU still runs, shut the guest down from inside, then run vmcompact --recover",
+			 overlay->journal.base);
 }
 
 /* Where the domain is is written down before the guest goes on. While it is being moved it has to wait. */
@@ -106,9 +133,11 @@ static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const st
 
 	if (moved < 0 || (moved == 1 && note_base (overlay, err) < 0))
 		return -1;
-	if (state->moving || !state->active || !overlay->journal.paused)
+	if ((state->moving && state->where != VMC_FORGOTTEN) || (!state->active && !state->orphan) ||
+	    !overlay->journal.paused)
 		return 0;
-	if (overlay->journal.step == VMC_STEP_MOVE) /* not moved after all: it writes to the overlay from now on */
+	if (overlay->journal.step == VMC_STEP_MOVE &&
+	    !state->on_base) /* not moved: it writes to the overlay from now on */
 		note_step (overlay, VMC_STEP_COMMIT);
 	return vmc_pause_end (pause, overlay->domain, &overlay->journal, err);
 }
@@ -120,7 +149,7 @@ int vmc_home_go_on (struct vmc_domain *domain, struct vmc_journal *journal, stru
 	struct vmc_overlay_state state;
 	int result = vmc_overlay_look (&overlay, &state, err);
 
-	if (result == 0 && state.moving)
+	if (result == 0 && state.moving && state.where != VMC_FORGOTTEN)
 		return vmc_fail (err, VMC_BUSY, 0, "the domain is being moved to its base");
 	if (result == 0 && state.where != VMC_GONE)
 		result = go_on (&none, &overlay, &state, err);
@@ -144,7 +173,7 @@ static int wait_for_start (struct vmc_overlay *overlay, unsigned max_ms, struct 
 			return 0;
 		vmc_events_pause (1);
 	} while (vmc_now_ms () < until_ms);
-	return 0;
+	return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the commit does not start in the time given");
 }
 
 static int start_commit (struct home *home, struct vmc_error *err)
@@ -161,9 +190,23 @@ static int start_commit (struct home *home, struct vmc_error *err)
 	if (VMC_LIBVIRT (virDomainBlockCommit (overlay->domain->handle, overlay->journal.target, NULL, NULL, 0,
 					       VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot start the commit");
-	home->committing = true;
 	vmc_fault_point ("committing");
-	return loses ? wait_for_start (overlay, home->pause.max_ms, err) : 0;
+	if (loses && (wait_for_start (overlay, home->pause.max_ms, err) < 0 || vmc_pause_check (&home->pause, err) < 0))
+		return -1;
+	home->committing = true;
+	return 0;
+}
+
+/* A commit that was not started under our eyes, by a QEMU that may have lost writes then, is not to be relied upon. */
+static int check_start (const struct home *home, struct vmc_error *err)
+{
+	const struct vmc_domain *domain = home->overlay->domain;
+
+	if (home->committing || !vmc_qemu_loses_writes (vmc_qemu_version (domain->handle)))
+		return 1;
+	if (VMC_LIBVIRT (virDomainBlockJobAbort (domain->handle, home->overlay->journal.target, 0)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot begin the commit anew");
+	return 0;
 }
 
 /* libvirt does not tell why a job has failed. */
@@ -271,7 +314,27 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 	}
 	if (!state->job)
 		return start_commit (home, err);
+	if (!state->moving) {
+		int good = check_start (home, err);
+
+		if (good != 1)
+			return good;
+	}
 	return state->ready ? pivot (home, err) : wait_for_job (overlay, err);
+}
+
+/* libvirtd died when QEMU had moved. It cannot be told where the running domain is, but where the next start finds it. */
+static int step_forgotten (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	if (overlay->journal.step != VMC_STEP_ON_BASE || settle_base (overlay, err) < 0)
+		return vmc_fail (err, VMC_INTERRUPTED, 0,
+				 "QEMU writes to '%s', but libvirt names the overlay '%s'; do not switch the guest off "
+				 "before the domain's XML names the former",
+				 overlay->journal.base, overlay->journal.overlay);
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "the domain is on its image again, but libvirtd died before it had noted that; when the guest "
+			 "has "
+			 "been switched off, run vmcompact --recover");
 }
 
 /* Somebody's overlay lies on ours. Ours can be committed from under it; no pivot, no choice to be made. */
@@ -288,8 +351,10 @@ static int step_buried (struct vmc_overlay *overlay, const struct vmc_overlay_st
 		return wait_for_other (overlay, err);
 	note_step (overlay, VMC_STEP_MOVE); /* nobody writes to it any more */
 	if (VMC_LIBVIRT (virDomainBlockCommit (overlay->domain->handle, overlay->journal.target, overlay->journal.base,
-					       overlay->journal.overlay, 0, 0)) < 0)
+					       overlay->journal.overlay, 0, 0)) < 0) {
+		note_step (overlay, VMC_STEP_COMMIT);
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot commit the overlay from below a snapshot");
+	}
 	return wait_for_other (overlay, err);
 }
 
@@ -493,9 +558,13 @@ static int step_home (struct home *home, struct vmc_error *err)
 		return arrive (overlay, &state, err) < 0 ? -1 : 1;
 	if (vmc_overlay_look (overlay, &state, err) < 0 || go_on (&home->pause, overlay, &state, err) < 0)
 		return -1;
+	if (state.orphan)
+		return fail_orphan (overlay, err);
 	switch (state.where) {
 	case VMC_ON_OVERLAY:
 		return state.active ? step_running (home, &state, err) : step_off (overlay, err);
+	case VMC_FORGOTTEN:
+		return step_forgotten (overlay, err);
 	case VMC_UNNOTICED:
 		return vmc_unnoticed_end (overlay, &home->pause, err);
 	case VMC_BURIED:
@@ -506,6 +575,8 @@ static int step_home (struct home *home, struct vmc_error *err)
 	case VMC_GONE:
 		return leave_gone (overlay, err) < 0 ? -1 : 1;
 	default:
+		if (access (overlay->journal.overlay, F_OK) < 0 && errno == ENOENT) /* and brought it to an end */
+			return vmc_journal_remove (overlay->journal.uuid, err) < 0 ? -1 : 1;
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "somebody has changed the disk in the domain's XML; its overlay is '%s', over '%s'",
 				 overlay->journal.overlay, overlay->journal.base);

@@ -17,7 +17,7 @@ static void note (int number)
 
 static void end_stuck (int number)
 {
-	static const char done[] = "vmcompact: libvirt does not return from a call; nothing was changed\n";
+	static const char done[] = "vmcompact: libvirt does not return from a call; there is nothing to recover\n";
 	static const char open[] =
 		"vmcompact: libvirt does not return from a call; when it answers again, run vmcompact --recover\n";
 	ssize_t ignored = stuck_status == 1 ? write (2, done, sizeof done - 1) : write (2, open, sizeof open - 1);

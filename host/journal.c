@@ -304,6 +304,8 @@ int vmc_journal_remove (const char *uuid, struct vmc_error *err)
 	name_file (uuid, SUFFIX ".new", path, sizeof path);
 	(void) unlink (path); /* of a run that was killed while it wrote */
 	name_file (uuid, SUFFIX, path, sizeof path);
+	if (access (path, F_OK) < 0 && errno == ENOENT)
+		return 0;
 	if (unlink (path) == 0)
 		return vmc_directory_sync (VMC_STATE_DIRECTORY, err);
 	return errno == ENOENT ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot remove the journal '%s'", path);

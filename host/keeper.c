@@ -38,39 +38,6 @@ static enum word await_word (unsigned max_ms)
 	}
 }
 
-/* The run has died. 0: the guest goes on, or there is nothing left to do. */
-static int take_over (struct vmc_domain *domain, struct vmc_error *err)
-{
-	struct vmc_journal journal;
-	int lock = vmc_lock_domain (domain->uuid, 0, err), result;
-
-	if (lock < 0)
-		return -1;
-	result = vmc_journal_read (domain->uuid, &journal, err);
-	journal.paused = true; /* why else are we here: the journal could not be written */
-	result = result == 1 ? vmc_home_go_on (domain, &journal, err)
-			     : vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err);
-	vmc_journal_clear (&journal);
-	(void) close (lock);
-	return result;
-}
-
-static int resume (struct vmc_domain *domain)
-{
-	uint64_t until_ms = vmc_now_ms () + GIVE_UP_MS;
-	struct vmc_error ignored;
-
-	do {
-		if (vmc_domain_revive (domain, &ignored) < 0)
-			continue;
-		if (domain->handle == NULL)
-			return 0;
-		if (take_over (domain, &ignored) == 0)
-			return 0;
-	} while (poll (NULL, 0, AGAIN_MS) == 0 && vmc_now_ms () < until_ms);
-	return 1;
-}
-
 /* The run is stuck, or very slow. It looks itself where the domain is, should it go on. */
 static void resume_late (struct vmc_domain *domain)
 {
@@ -81,6 +48,41 @@ static void resume_late (struct vmc_domain *domain)
 		return;
 }
 
+/* The run has died. 0: the guest goes on, or there is nothing left to do. LATE: first of all it goes on. */
+static int take_over (struct vmc_domain *domain, bool late, struct vmc_error *err)
+{
+	struct vmc_journal journal;
+	int lock = vmc_lock_domain (domain->uuid, 0, err), result;
+
+	if (lock < 0)
+		return -1;
+	result = vmc_journal_read (domain->uuid, &journal, err);
+	journal.paused = true; /* why else are we here: the journal could not be written */
+	result = result == 1 ? vmc_home_go_on (domain, &journal, err)
+			     : vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err);
+	if (result < 0 && late)
+		resume_late (domain);
+	vmc_journal_clear (&journal);
+	(void) close (lock);
+	return result;
+}
+
+static int resume (struct vmc_domain *domain, unsigned max_ms)
+{
+	uint64_t late_ms = vmc_now_ms () + max_ms, until_ms = vmc_now_ms () + GIVE_UP_MS;
+	struct vmc_error ignored;
+
+	do {
+		if (vmc_domain_revive (domain, &ignored) < 0)
+			continue;
+		if (domain->handle == NULL)
+			return 0;
+		if (take_over (domain, vmc_now_ms () >= late_ms, &ignored) == 0)
+			return 0;
+	} while (poll (NULL, 0, AGAIN_MS) == 0 && vmc_now_ms () < until_ms);
+	return 1;
+}
+
 int vmc_keeper_main (char **arguments)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGALRM};
@@ -88,7 +90,7 @@ int vmc_keeper_main (char **arguments)
 	struct vmc_domain domain;
 	struct vmc_error ignored;
 	enum word word;
-	unsigned ms = (unsigned) strtoul (arguments[2], NULL, 10);
+	unsigned max_ms = (unsigned) strtoul (arguments[2], NULL, 10), ms = max_ms;
 
 	vmc_fault_disarm (); /* they were meant for the run */
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -100,5 +102,5 @@ int vmc_keeper_main (char **arguments)
 		ms = AGAIN_MS; /* the pause may be yet to come: the run is slow */
 		resume_late (&domain);
 	}
-	return word == DONE ? 0 : resume (&domain);
+	return word == DONE ? 0 : resume (&domain, max_ms);
 }

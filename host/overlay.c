@@ -98,6 +98,19 @@ int vmc_overlay_look_in (const struct vmc_journal *journal, const char *xml, str
 	return 0;
 }
 
+/* libvirtd may have died before it noted what QEMU had done. What QEMU writes to, its locks tell. */
+static void look_at_locks (const struct vmc_journal *journal, struct vmc_overlay_state *state)
+{
+	bool overlay = vmc_guard_written (journal->overlay), base = vmc_guard_written (journal->base);
+
+	state->orphan = !state->active && (overlay || base);
+	state->on_base = base && !overlay;
+	if (state->active && state->where == VMC_ON_BASE && overlay)
+		state->where = VMC_UNNOTICED;
+	if (state->active && state->where == VMC_ON_OVERLAY && state->on_base)
+		state->where = VMC_FORGOTTEN;
+}
+
 int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	int active, result;
@@ -119,8 +132,8 @@ int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_stat
 		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN ? 0 : -1;
 	result = vmc_overlay_look_in (&overlay->journal, xml, state, err);
 	free (xml);
-	if (result == 0 && state->active && state->where == VMC_ON_BASE && vmc_guard_written (overlay->journal.overlay))
-		state->where = VMC_UNNOTICED;
+	if (result == 0)
+		look_at_locks (&overlay->journal, state);
 	return result;
 }
 
@@ -154,6 +167,21 @@ int vmc_overlay_step (struct vmc_overlay *overlay, enum vmc_journal_step step, s
 	return vmc_journal_write (&overlay->journal, err);
 }
 
+/* A disk that is only there until the guest ends, or another one then, could not be brought home if it ended in the middle. */
+static int check_next_start (const struct vmc_journal *journal, struct vmc_error *err)
+{
+	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+	const struct vmc_disk *disk;
+
+	if (vmc_domain_xml_parse (journal->inactive_xml, &disks, err) < 0)
+		return -1;
+	disk = vmc_disks_find (&disks, journal->target);
+	if (disk != NULL && strcmp (disk->path, journal->base) == 0)
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "at its next start the domain has another disk there, or none (virsh dumpxml --inactive)");
+}
+
 static int remember_xml (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	char *live;
@@ -167,7 +195,7 @@ static int remember_xml (struct vmc_overlay *overlay, struct vmc_error *err)
 		return -1;
 	if (overlay->live_disk_before == NULL)
 		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
-	return 0;
+	return check_next_start (&overlay->journal, err);
 }
 
 /* An empty file that nobody else has made, owned as the base is: libvirt gives it to QEMU, or lets it as it is. */
@@ -265,19 +293,11 @@ int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *dis
 	return 0;
 }
 
-/* Somebody may have edited the XML for the next start, and given the disk another file there: libvirt leaves it so. */
 int vmc_overlay_settle (struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
 	struct vmc_error other;
-	const struct vmc_disk *disk;
 
-	if (vmc_domain_xml_parse (overlay->journal.inactive_xml, &disks, err) < 0)
-		return -1;
-	disk = vmc_disks_find (&disks, overlay->journal.target);
-	if (disk == NULL || strcmp (disk->path, overlay->journal.base) != 0)
-		return 0;
-	if (vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, true, err) == 0)
+	if (vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, true, err) >= 0)
 		return 0;
 	if (vmc_overlay_check (overlay, &other) < 0) /* somebody was at it: that is why */
 		*err = other;

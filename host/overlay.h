@@ -29,11 +29,14 @@ struct vmc_overlay_state {
 		VMC_ON_OVERLAY,
 		VMC_BURIED,    /* somebody has put another overlay on ours */
 		VMC_UNCOVERED, /* the same, but ours is no longer between it and the base */
+		VMC_FORGOTTEN, /* libvirt says on the overlay, but QEMU writes to the base: it was moved */
 		VMC_UNNOTICED, /* libvirt says on the base, but QEMU writes to the overlay */
 		VMC_ELSEWHERE, /* somebody has changed the disk */
 		VMC_GONE       /* there is no such domain */
 	} where;
 	bool active;
+	bool orphan;                    /* libvirt says that it is off, but a QEMU has overlay or base open */
+	bool on_base;                   /* for an orphan: it writes to the base only */
 	bool job;                       /* a commit of the overlay into the base is at work */
 	bool ready;                     /* and the domain can be moved */
 	bool moving;                    /* and it is being moved */

@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "orphan.h"
 
 #define READY_MS 30000 /* for the keeper to connect to libvirt */
 #define END_MS 2000
@@ -119,18 +120,27 @@ int vmc_pause_check (const struct vmc_pause *pause, struct vmc_error *err)
 	return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the host is too busy to move the domain in the time given");
 }
 
+/* libvirtd may have lost the domain when it died: then QEMU is asked itself. */
+static int resume (const struct vmc_domain *domain, struct vmc_error *err)
+{
+	int active = VMC_LIBVIRT (virDomainIsActive (domain->handle));
+
+	return active == 0 ? vmc_orphan_resume (domain, err) : vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err);
+}
+
 int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
 		   struct vmc_error *err)
 {
 	if (!journal->paused)
 		return 0;
 	vmc_fault_point ("resume");
-	if (vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err) < 0)
+	if (resume (domain, err) < 0)
 		return -1;
 	vmc_fault_point ("resumed");
 	pause->total_ms += pause->on ? vmc_now_ms () - pause->since_ms : 0;
-	journal->paused = false; /* written with the next step; until then a second resume does no harm */
 	dismiss_keeper (pause);
+	journal->paused = false;
+	vmc_journal_note (journal);
 	return 0;
 }
 

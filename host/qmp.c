@@ -215,3 +215,8 @@ int vmc_qmp_complete (const struct vmc_domain *domain, const char *job, struct v
 {
 	return tell (domain, "block-job-complete", one_text ("device", job), err);
 }
+
+int vmc_qmp_cancel (const struct vmc_domain *domain, const char *job, struct vmc_error *err)
+{
+	return tell (domain, "block-job-cancel", one_text ("device", job), err);
+}

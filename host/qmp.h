@@ -29,6 +29,10 @@ int vmc_qmp_job (const struct vmc_domain *domain, const char *job, struct vmc_er
 int vmc_qmp_complete (const struct vmc_domain *domain, const char *job, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* End JOB; the device stays where it is. */
+int vmc_qmp_cancel (const struct vmc_domain *domain, const char *job, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Close every node over the file PATH, which nothing uses any more; how many there were. */
 int vmc_qmp_close (const struct vmc_domain *domain, const char *path, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

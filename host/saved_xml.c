@@ -79,7 +79,7 @@ int vmc_saved_xml_settle (const struct vmc_domain *domain, const char *path, boo
 	int now = names (domain, path, err);
 
 	if (now < 0)
-		return 0;
+		return 1;
 	if (now != wanted && save_again (domain, err) < 0)
 		return -1;
 	if (now != wanted && names (domain, path, err) != wanted)

@@ -9,7 +9,8 @@
 #include "domain.h"
 
 /* Have the XML of DOMAIN on the disk, for good, with the file PATH in it (WANTED) or without it. libvirt is made to save it once
- * more if need be. VMC_FAILED if it cannot. A domain that is not one of the system's QEMU is taken to be in order. */
+ * more if need be. VMC_FAILED if it cannot. 1: it is not known
+ * where libvirt keeps it. */
 int vmc_saved_xml_settle (const struct vmc_domain *domain, const char *path, bool wanted, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 

@@ -25,6 +25,8 @@ static int start (struct vmc_overlay *overlay, struct vmc_pause *pause, const st
 				 "QEMU writes to '%s', libvirt has not noted it, and QEMU does not name '%s'; do not "
 				 "switch the guest off",
 				 overlay->journal.overlay, overlay->journal.base);
+	overlay->journal.step = VMC_STEP_COMMIT;
+	vmc_journal_note (&overlay->journal);
 	if (vmc_qemu_loses_writes (vmc_qemu_version (overlay->domain->handle)) &&
 	    vmc_pause_begin (pause, overlay->domain, &overlay->journal, err) < 0)
 		return -1;
@@ -58,18 +60,27 @@ int vmc_unnoticed_moved (struct vmc_overlay *overlay, struct vmc_error *err)
 
 	if (vmc_qmp_find_disk (overlay->domain, overlay->journal.overlay, overlay->journal.base, &disk, err) < 0)
 		return -1;
-	if (disk.top[0] != 0)
+	if (disk.top[0] != 0 || disk.base[0] == 0)
 		return 0;
+	/* Before it is closed: afterwards nothing tells this from a domain that never left. */
+	if (vmc_overlay_step (overlay, VMC_STEP_ON_BASE, err) < 0)
+		return -1;
 	return vmc_qmp_close (overlay->domain, overlay->journal.overlay, err) < 0 ? -1 : 1;
 }
 
-/* As home.c does: the guest stands still until the journal says where it is. */
+/* As home.c does: the guest stands still until the journal says where it is. VMC_STEP_MOVE is never written: libvirt's XML names
+ * the base all the time, so only VMC_STEP_ON_BASE may say that it is there. */
 static int move (struct vmc_overlay *overlay, struct vmc_pause *pause, struct vmc_error *err)
 {
-	if (vmc_pause_to_move (pause, overlay->domain, &overlay->journal, err) < 0 ||
-	    vmc_pause_check (pause, err) < 0 || vmc_qmp_complete (overlay->domain, JOB, err) < 0)
+	int moved;
+
+	if (vmc_pause_begin (pause, overlay->domain, &overlay->journal, err) < 0 || vmc_pause_check (pause, err) < 0 ||
+	    vmc_qmp_complete (overlay->domain, JOB, err) < 0 || await_job (overlay, 0, MOVE_MAX_MS, err) < 0)
 		return -1;
-	return await_job (overlay, 0, MOVE_MAX_MS, err);
+	moved = vmc_unnoticed_moved (overlay, err);
+	if (moved == 0)
+		return vmc_fail (err, VMC_FAILED, 0, "QEMU has not left the overlay '%s'", overlay->journal.overlay);
+	return moved < 0 ? -1 : 0;
 }
 
 /* libvirtd died before it: QEMU has only opened the overlay. */
@@ -94,6 +105,8 @@ int vmc_unnoticed_end (struct vmc_overlay *overlay, struct vmc_pause *pause, str
 		return -1;
 	if (disk.top[0] == 0)
 		return close_overlay (overlay, err);
+	if (job != 0 && vmc_qemu_loses_writes (vmc_qemu_version (overlay->domain->handle)))
+		return vmc_qmp_cancel (overlay->domain, JOB, err); /* who knows how it was started */
 	if (job == 0 && start (overlay, pause, &disk, err) < 0)
 		return -1;
 	return await_job (overlay, 2, READY_MAX_MS, err) < 0 ? -1 : move (overlay, pause, err);

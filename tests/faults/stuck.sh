@@ -20,7 +20,7 @@ done
 say "nothing was changed when it happens before the first step"
 kill -STOP "$(cat /run/libvirt/qemu/g.pid)"
 expect_status 1 env VMC_FAULT_CALL_S=3 $run
-expect_text "$work/err" "nothing was changed"
+expect_text "$work/err" "nothing to recover"
 kill -CONT "$(cat /run/libvirt/qemu/g.pid)"
 sleep 1
 check_home

@@ -52,7 +52,7 @@
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
 #define AWAY_MAX_MS 120000   /* libvirtd may be away for so long */
 #define OTHER_MAX_MS 30000   /* somebody else's block job, or somebody who reads the image and locks it */
-#define PAUSE_MIN_MS 3000    /* less than that a busy host may need */
+#define PAUSE_MIN_MS 1000    /* less than that a busy host may need */
 #define ROOM_LOW_BYTES (UINT64_C (16) << 20)
 #define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000

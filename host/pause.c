@@ -80,11 +80,11 @@ int vmc_pause_begin (struct vmc_pause *pause, const struct vmc_domain *domain, s
 		return -1;
 	if (state == VIR_DOMAIN_PAUSED)
 		return 0;
-	pause->began_ms = vmc_now_ms ();
 	if (start_keeper (pause, domain, err) < 0) {
 		dismiss_keeper (pause);
 		return -1;
 	}
+	pause->began_ms = vmc_now_ms (); /* as the keeper counts */
 	journal->paused = true;
 	vmc_journal_note (journal); /* a full disk does not stop us here: the keeper is there */
 	vmc_fault_point ("pause");

@@ -26,6 +26,7 @@
 #include "text.h"
 
 #define HELLO_MS 5000
+#define CHANNEL_MS 1000
 #define RATE_MS 100 /* over which the guest's writes are counted, at least */
 
 /* --- facts ------------------------------------------------------------------------------------ */
@@ -131,6 +132,17 @@ static int look_at_disk (struct vmc_run *run, struct vmc_disk_facts *facts, stru
 	return 0;
 }
 
+/* The stream of a run that has just ended may still be there for a moment. */
+static struct vmc_transport *open_channel (const struct vmc_run *run, struct vmc_error *err)
+{
+	uint64_t until_ms = vmc_now_ms () + CHANNEL_MS;
+	struct vmc_transport *transport;
+
+	while ((transport = vmc_stream_open (run->domain.handle, err)) == NULL && vmc_now_ms () < until_ms)
+		vmc_events_pause (CHANNEL_MS / 10);
+	return transport;
+}
+
 /* Greet the agent; a domain without one is refused by the plan. */
 static void find_agent (struct vmc_run *run)
 {
@@ -146,7 +158,7 @@ static void find_agent (struct vmc_run *run)
 		(void) vmc_fail (&why, VMC_NO_AGENT, 0,
 				 "no agent has the channel open; install vmcompact-agent in the guest and start it");
 	else
-		transport = vmc_stream_open (run->domain.handle, &why);
+		transport = open_channel (run, &why);
 	if (transport != NULL)
 		run->agent = vmc_agent_open (transport, HELLO_MS, &why);
 	memcpy (run->why_no_agent, why.text, sizeof run->why_no_agent);
@@ -354,6 +366,7 @@ static int run_domain (struct vmc_run *run, struct vmc_connection *connection, c
 	result = recover_first (run, err);
 	if (result == 0 && !options->recover)
 		result = run_locked (run, report, err);
+	vmc_run_drop_agent (run); /* the next run may wait for both */
 	(void) close (lock);
 	return result;
 }

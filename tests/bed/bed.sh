@@ -223,6 +223,7 @@ look_at_files () { find "$images" -type f -printf '%p %b %T@ %s\n' | sort; }
 refuse ()               # STATUS TEXT COMMAND... - it must say so in one sentence, and leave guest g and each image as they were
 {
     local status=$1 text=$2 files; shift 2
+    sync -f "$images" # what the host has yet to allocate is not to look like a change
     files=$(look_at_files)
     say "refused: $text"
     expect_status "$status" "$@"

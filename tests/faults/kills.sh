@@ -75,10 +75,13 @@ check_filesystem ()     # of the running guest: the image as it is while the gue
 
 count_ms () { date +%s%3N; }
 
-measure_frozen ()       # prints how long the guest did not write from now on, in ms; fails when it is too long
+is_off () { [ "$(virsh domstate g 2>/dev/null)" = "shut off" ]; }
+
+measure_frozen ()       # VICTIM - prints how long the guest did not write from now on, in ms; fails when it is too long
 {
     local began; began=$(count_ms)
-    [ "$(virsh domstate g 2>/dev/null)" != "shut off" ] || { echo 0; return 0; }
+    case $1 in qemu | host) wait_until 5 is_off || true ;; esac # libvirt needs a moment to see it
+    ! is_off || { echo 0; return 0; }
     guest_timeout=20 guest g "echo alive >/mnt/alive && sync" >/dev/null || { echo 20000; return 1; }
     local took=$(( $(count_ms) - began ))
     echo $took
@@ -98,7 +101,7 @@ after ()
     local victim=$1 ms
     frozen=0 lost=0 left=0
     libvirtd_again "$victim"
-    if ms=$(measure_frozen); then :; else frozen=1; fi
+    if ms=$(measure_frozen "$victim"); then :; else frozen=1; fi
     [ "$ms" -gt "${longest:-0}" ] && longest=$ms
     "$vmcompact" --recover >"$work/recover.out" 2>&1 || { sed 's/^/  recover: /' "$work/recover.out" >&2; left=1; }
     [ $left = 1 ] || (check_place; check_nothing_left) || left=1
@@ -115,6 +118,7 @@ tell ()                 # POINT VICTIM FIRED LOST FROZEN LEFT
     [ -z "${VMC_STOP:-}" ] || exit 1
     # A guest that is broken is replaced, so that the next round tells something.
     virsh -q destroy g 2>/dev/null; rm -rf "${images:?}"/* $state/*; rm -f "$work/synced"
+    : >"$work/g.console"
     fresh_guest
 }
 

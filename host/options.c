@@ -16,15 +16,19 @@
 #define LOCK_WAIT_MAX_S 86400.0
 #define RECOVER_LOCK_WAIT_MS 10000 /* the run that was killed may have a keeper that is still at it */
 #define TIMEOUT_MAX_S 604800.0     /* a week */
+#define CLUSTER_MIN_BYTES 512u
+#define CLUSTER_MAX_BYTES (2u << 20)
+#define BANDWIDTH_MAX_MIB (1u << 20)
 
 const char vmc_options_help[] =
 	"Usage: vmcompact [-c URI] [OPTION...] DOMAIN...\n"
 	"       vmcompact [-c URI] [OPTION...] --recover [DOMAIN...]\n"
+	"       vmcompact [-c URI] [OPTION...] --image FILE\n"
 	"Give the space that a guest does not use back to the host, while the guest runs.\n"
 	"A DOMAIN is a name, a UUID or an id, as in virsh.\n"
 	"\n"
 	"  -c, --connect=URI        the hypervisor (default: LIBVIRT_DEFAULT_URI, as virsh)\n"
-	"      --method=METHOD      auto (default), trim or commit\n"
+	"      --method=METHOD      auto (default), trim, commit or convert\n"
 	"      --disk=TARGET        only this disk (vda); may be given several times\n"
 	"  -n, --dry-run            say what would be done and why; change nothing\n"
 	"      --json               one line of JSON for each domain\n"
@@ -35,6 +39,13 @@ const char vmc_options_help[] =
 	"      --freeze-timeout=SECONDS\n"
 	"                           the guest thaws by itself after this time (default 5)\n"
 	"      --overlay-dir=DIR    where the overlay lies during a commit (default: beside the image)\n"
+	"      --format=FORMAT      convert: make the image qcow2 or raw (default: as it is)\n"
+	"      --cluster-size=SIZE  convert: clusters of a qcow2, as 64K or 2M (default: as they are)\n"
+	"      --compress           convert: compress the clusters of a qcow2\n"
+	"      --keep-old           convert: keep the image as it was before, as FILE.vmcompact-old\n"
+	"      --bandwidth=MIB      copy no more than so many MiB a second\n"
+	"      --image=FILE         an image that belongs to no domain, as a template or a backup\n"
+	"      --output=FILE        with --image: write a compact copy, leave the image alone\n"
 	"      --recover            only bring home what a run that was killed has left; without a DOMAIN, everywhere\n"
 	"      --lock-wait=SECONDS  wait for another run on the domain (default 0; with --recover 10)\n"
 	"  -h, --help               print this text and exit\n"
@@ -44,7 +55,8 @@ const char vmc_options_help[] =
 	"3 refused, 4 the guest trimmed but the host got nothing back, 5 the domain is not home yet, 6 busy.\n"
 	"See vmcompact(8).\n";
 
-static const char *const method_names[] = {"auto", "trim", "commit"};
+static const char *const method_names[] = {"auto", "trim", "commit", "convert"};
+static const char *const format_names[] = {"qcow2", "raw"};
 
 const char *vmc_method_choice_name (enum vmc_method_choice method)
 {
@@ -83,6 +95,13 @@ enum {
 	OPT_TIMEOUT,
 	OPT_FREEZE_TIMEOUT,
 	OPT_OVERLAY_DIR,
+	OPT_FORMAT,
+	OPT_CLUSTER_SIZE,
+	OPT_COMPRESS,
+	OPT_KEEP_OLD,
+	OPT_BANDWIDTH,
+	OPT_IMAGE,
+	OPT_OUTPUT,
 	OPT_RECOVER,
 	OPT_LOCK_WAIT
 };
@@ -99,6 +118,13 @@ static const struct option long_options[] = {
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"freeze-timeout", required_argument, NULL, OPT_FREEZE_TIMEOUT},
 	{"overlay-dir", required_argument, NULL, OPT_OVERLAY_DIR},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	{"cluster-size", required_argument, NULL, OPT_CLUSTER_SIZE},
+	{"compress", no_argument, NULL, OPT_COMPRESS},
+	{"keep-old", no_argument, NULL, OPT_KEEP_OLD},
+	{"bandwidth", required_argument, NULL, OPT_BANDWIDTH},
+	{"image", required_argument, NULL, OPT_IMAGE},
+	{"output", required_argument, NULL, OPT_OUTPUT},
 	{"recover", no_argument, NULL, OPT_RECOVER},
 	{"lock-wait", required_argument, NULL, OPT_LOCK_WAIT},
 	{"help", no_argument, NULL, 'h'},
@@ -116,7 +142,7 @@ static int add_disk (struct vmc_options *options, const char *target, struct vmc
 
 static int take_method (struct vmc_options *options, const char *word, struct vmc_error *err)
 {
-	int method = choose ("--method", word, method_names, 3, err);
+	int method = choose ("--method", word, method_names, 4, err);
 
 	if (method >= 0)
 		options->method = (enum vmc_method_choice) method;
@@ -149,6 +175,46 @@ static int take_overlay_dir (struct vmc_options *options, const char *word, stru
 	options->overlay_dir = word;
 	return word[0] == '/' ? 0
 			      : vmc_fail (err, VMC_USAGE, 0, "--overlay-dir needs an absolute path, not '%.40s'", word);
+}
+
+static int take_format (struct vmc_options *options, const char *word, struct vmc_error *err)
+{
+	int format = choose ("--format", word, format_names, 2, err);
+
+	if (format >= 0)
+		options->wish.format = format_names[format];
+	return format < 0 ? -1 : 0;
+}
+
+/* A power of two from 512 bytes to 2 MiB: what qcow2 allows. */
+static int take_cluster_size (struct vmc_options *options, const char *word, struct vmc_error *err)
+{
+	char *end;
+	unsigned long bytes = strtoul (word, &end, 10);
+
+	if (end != word && bytes <= CLUSTER_MAX_BYTES && (*end == 'K' || *end == 'k'))
+		bytes <<= 10, end++;
+	else if (end != word && bytes <= CLUSTER_MAX_BYTES && *end == 'M')
+		bytes <<= 20, end++;
+	if (end == word || *end != 0 || bytes < CLUSTER_MIN_BYTES || bytes > CLUSTER_MAX_BYTES ||
+	    (bytes & (bytes - 1)) != 0)
+		return vmc_fail (err, VMC_USAGE, 0, "--cluster-size needs a power of two from 512 to 2M, not '%.40s'",
+				 word);
+	options->wish.cluster_bytes = bytes;
+	return 0;
+}
+
+static int take_bandwidth (struct vmc_options *options, const char *word, struct vmc_error *err)
+{
+	char *end;
+	unsigned long long mib;
+
+	errno = 0;
+	mib = strtoull (word, &end, 10);
+	if (end == word || *end != 0 || errno != 0 || word[0] == '-' || mib == 0 || mib > BANDWIDTH_MAX_MIB)
+		return vmc_fail (err, VMC_USAGE, 0, "--bandwidth needs a number of MiB a second, not '%.40s'", word);
+	options->wish.bandwidth_bytes_per_s = (uint64_t) mib << 20;
+	return 0;
 }
 
 /* A short option may stand among others in one word: getopt names it in optopt. */
@@ -197,6 +263,24 @@ static int take_option (struct vmc_options *options, int option, struct vmc_erro
 				&options->freeze_timeout_ms, err);
 	case OPT_OVERLAY_DIR:
 		return take_overlay_dir (options, optarg, err);
+	case OPT_FORMAT:
+		return take_format (options, optarg, err);
+	case OPT_CLUSTER_SIZE:
+		return take_cluster_size (options, optarg, err);
+	case OPT_COMPRESS:
+		options->wish.compress = true;
+		return 0;
+	case OPT_KEEP_OLD:
+		options->keep_old = true;
+		return 0;
+	case OPT_BANDWIDTH:
+		return take_bandwidth (options, optarg, err);
+	case OPT_IMAGE:
+		options->image = optarg;
+		return 0;
+	case OPT_OUTPUT:
+		options->output = optarg;
+		return 0;
 	case OPT_RECOVER:
 		options->recover = true;
 		return 0;
@@ -211,6 +295,41 @@ static int take_option (struct vmc_options *options, int option, struct vmc_erro
 	default:
 		return fail_option (options, option == ':', err);
 	}
+}
+
+static bool wishes_image (const struct vmc_options *options)
+{
+	return options->wish.format != NULL || options->wish.cluster_bytes != 0 || options->wish.compress ||
+	       options->keep_old;
+}
+
+/* What is asked for together must make sense together. What a rewrite cannot do with the image at hand, the plan says. */
+static int check_together (struct vmc_options *options, struct vmc_error *err)
+{
+	if (options->recover && options->dry_run)
+		return vmc_fail (err, VMC_USAGE, 0, "--recover and --dry-run do not go together");
+	if (options->image != NULL && (options->domain_count > 0 || options->recover || options->disk_count > 0))
+		return vmc_fail (err, VMC_USAGE, 0, "--image takes no domain, no --disk and no --recover");
+	if (options->output != NULL && options->image == NULL)
+		return vmc_fail (err, VMC_USAGE, 0, "--output goes with --image only");
+	if (options->output != NULL && options->keep_old)
+		return vmc_fail (err, VMC_USAGE, 0,
+				 "--output leaves the image alone, so there is nothing to --keep-old");
+	if (options->output != NULL && options->method == VMC_METHOD_AUTO)
+		options->method = VMC_METHOD_CONVERT;
+	if (wishes_image (options) && options->method == VMC_METHOD_AUTO)
+		options->method = VMC_METHOD_CONVERT;
+	if ((wishes_image (options) || options->output != NULL) && options->method != VMC_METHOD_CONVERT)
+		return vmc_fail (err, VMC_USAGE, 0,
+				 "--format, --cluster-size, --compress, --keep-old and --output need --method=convert");
+	if (options->wish.format != NULL && strcmp (options->wish.format, "raw") == 0 &&
+	    (options->wish.compress || options->wish.cluster_bytes != 0))
+		return vmc_fail (err, VMC_USAGE, 0, "a raw image has no clusters to choose or to compress");
+	if (options->image != NULL && options->method == VMC_METHOD_TRIM)
+		return vmc_fail (err, VMC_USAGE, 0, "a trim needs a running domain, not an --image");
+	if (options->domain_count == 0 && !options->recover && options->image == NULL)
+		return vmc_fail (err, VMC_USAGE, 0, "name at least one domain; see vmcompact --help");
+	return 0;
 }
 
 int vmc_options_parse (int argc, char **argv, struct vmc_options *options, struct vmc_error *err)
@@ -231,9 +350,5 @@ int vmc_options_parse (int argc, char **argv, struct vmc_options *options, struc
 		return 0;
 	if (options->lock_wait_ms == UINT_MAX)
 		options->lock_wait_ms = options->recover ? RECOVER_LOCK_WAIT_MS : 0;
-	if (options->recover && options->dry_run)
-		return vmc_fail (err, VMC_USAGE, 0, "--recover and --dry-run do not go together");
-	if (options->domain_count == 0 && !options->recover)
-		return vmc_fail (err, VMC_USAGE, 0, "name at least one domain; see vmcompact --help");
-	return 0;
+	return check_together (options, err);
 }

@@ -7,10 +7,11 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "rewrite.h"
 
 #define VMC_OPTION_DISKS_MAX 64
 
-enum vmc_method_choice { VMC_METHOD_AUTO, VMC_METHOD_TRIM, VMC_METHOD_COMMIT };
+enum vmc_method_choice { VMC_METHOD_AUTO, VMC_METHOD_TRIM, VMC_METHOD_COMMIT, VMC_METHOD_CONVERT };
 
 struct vmc_options {
 	const char *uri; /* NULL: libvirt's default */
@@ -21,8 +22,12 @@ struct vmc_options {
 	enum { VMC_PROGRESS_AUTO, VMC_PROGRESS_ALWAYS, VMC_PROGRESS_NEVER } progress;
 	uint64_t timeout_ms; /* 0: none */
 	unsigned freeze_timeout_ms, lock_wait_ms;
-	bool recover;            /* with no domain named: all that need it */
-	const char *overlay_dir; /* NULL: beside the image */
+	bool recover;                 /* with no domain named: all that need it */
+	const char *overlay_dir;      /* NULL: beside the image */
+	const char *image;            /* a file that belongs to no domain; NULL: domains */
+	const char *output;           /* where its compact copy goes; NULL: into its own place */
+	struct vmc_rewrite_wish wish; /* of the method convert */
+	bool keep_old;
 	char **domains;
 	size_t domain_count;
 	bool help, version;
@@ -34,7 +39,7 @@ int vmc_options_parse (int argc, char **argv, struct vmc_options *options, struc
 
 extern const char vmc_options_help[];
 
-/* "auto", "trim", "commit". */
+/* "auto", "trim", "commit", "convert". */
 const char *vmc_method_choice_name (enum vmc_method_choice method);
 
 #endif

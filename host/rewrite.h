@@ -1,0 +1,45 @@
+/* rewrite.h - an image at rest, written anew into a file that holds only what is used
+ *
+ * The caller sees to it that nobody writes to the image meanwhile (guard.h). All files of a rewrite are nameless until the
+ * new image is complete, on the disk and verified: whenever we are killed, the kernel removes them.
+ */
+#ifndef VMC_REWRITE_H
+#define VMC_REWRITE_H
+
+#include "domain_xml.h"
+#include "extent.h"
+#include "image.h"
+#include "punch.h"
+
+/* What the new image shall be; all zero: as the old one. */
+struct vmc_rewrite_wish {
+	const char *format;             /* "qcow2" or "raw"; NULL: as it is */
+	uint64_t cluster_bytes;         /* of qcow2; 0: as it is */
+	bool compress;                  /* the data clusters of a qcow2 */
+	uint64_t bandwidth_bytes_per_s; /* 0: no limit */
+};
+
+struct vmc_rewrite {
+	const struct vmc_disk *disk;   /* the image, its format and its backing files, as the domain's XML says */
+	const struct vmc_image *image; /* the file that it must still be */
+	const char *directory;         /* where the new file is made; it can be given a name on this filesystem only */
+	const char *name;              /* unique among those that run now: for sockets */
+	struct vmc_rewrite_wish wish;
+};
+
+/* Can it be done at all? VMC_REFUSED with the reason: a wish that makes no sense (raw with a backing file, clusters of raw, no power
+ * of two), too little space in the directory for USED_BYTES. */
+int vmc_rewrite_check (const struct vmc_rewrite *rewrite, uint64_t used_bytes, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Write the image anew without the FREE ranges of the virtual disk (normalised), which read as zeros afterwards, and verify
+ * it: each byte of the rest is read from both and compared. Owner, group, mode and the extended attributes (ACL, label, what libvirt
+ * remembers) are those of the old file. BETWEEN is called some times a second; not 0 means stop. Returns a descriptor of
+ * the new, synced, nameless file, owned by the caller; -1: nothing is left of it. */
+int vmc_rewrite_run (const struct vmc_rewrite *rewrite, const struct vmc_extents *free, vmc_punch_between *between,
+		     void *opaque, struct vmc_error *err) __attribute__ ((nonnull (1, 2, 3, 5), warn_unused_result));
+
+/* Give the nameless file FD the name PATH, which must be free, and have that on the disk. */
+int vmc_rewrite_name (int fd, const char *path, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+#endif

@@ -1,0 +1,254 @@
+/* base.c - see base.h
+ *
+ *   freeze     the guest's filesystems, with a deadline that the guest keeps itself
+ *   overlay    takes the guest's writes from now on; the base does not change any more
+ *   thaw       the guest goes on; if the freeze had a gap, nothing is given back
+ *   guard      the base is locked as QEMU locks images: nobody can write to it; qemu-nbd serves it read-only
+ *   witness    the reader proves each filesystem in the base and names its free ranges
+ *
+ * The journal is begun before the overlay is made, and says from then on what there is to be brought home. Nothing here changes
+ * the base.
+ */
+#include "base.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fault.h"
+#include "home.h"
+#include "interrupt.h"
+#include "progress.h"
+
+#define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
+#define ROOM_LOW_BYTES (UINT64_C (64) << 20)
+#define READER_MS 600000
+
+/* The overlay grows with what the guest writes, and the base may have to grow by as much when it is committed. Before there is no
+ * room for that, the run gives way. */
+int vmc_base_check_room (struct vmc_base *base, struct vmc_error *err)
+{
+	uint64_t room;
+
+	vmc_overlay_measure (&base->overlay);
+	if (vmc_image_room (base->facts->disk->path, base->facts->overlay_path, &room, err) < 0)
+		return -1;
+	if (room < ROOM_LOW_BYTES + base->overlay.peak_bytes)
+		return vmc_fail (err, VMC_FAILED, ENOSPC, "the host runs low on space beside '%s'",
+				 base->facts->overlay_path);
+	return 0;
+}
+
+int vmc_base_step (struct vmc_base *base, const char *name, struct vmc_error *err)
+{
+	if (vmc_run_check (base->run, err) < 0 || vmc_base_check_room (base, err) < 0)
+		return -1;
+	vmc_progress_step (base->facts->disk->target, name);
+	return 0;
+}
+
+/* --- freeze, overlay, thaw -------------------------------------------------------------------- */
+
+static int freeze (struct vmc_base *base, struct vmc_error *err)
+{
+	const struct vmc_disk_facts *facts = base->facts;
+	unsigned deadline_ms = base->run->options->freeze_timeout_ms;
+	struct vmc_name names[VMC_FILESYSTEMS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < facts->filesystem_count; i++)
+		if (facts->filesystems[i]->why_not_map[0] == 0)
+			memcpy (names[count++].name, facts->filesystems[i]->filesystem, sizeof names[0].name);
+	if (vmc_agent_freeze (base->run->agent, names, count, deadline_ms, FREEZE_ANSWER_MS, base->token, err) == 0)
+		return 0;
+	vmc_run_drop_agent (base->run); /* whatever it did: it thaws now */
+	return vmc_fail_in (err, "cannot freeze the guest");
+}
+
+static int thaw (struct vmc_base *base, struct vmc_error *err)
+{
+	struct vmc_thaw_result result;
+
+	if (vmc_agent_thaw (base->run->agent, base->token, &result, err) < 0) {
+		vmc_run_drop_agent (base->run);
+		return vmc_fail_in (err, "cannot thaw the guest; it thaws by itself");
+	}
+	base->report->frozen_ms = result.frozen_ms;
+	return result.held ? 0 : vmc_fail (err, VMC_NOT_HELD, 0, "the freeze did not hold until the overlay was there");
+}
+
+static int redirect (struct vmc_base *base, struct vmc_error *err)
+{
+	struct vmc_error second;
+	int created, thawed;
+
+	if (vmc_base_step (base, "freeze", err) < 0)
+		return -1;
+	vmc_fault_point ("freeze");
+	if (freeze (base, err) < 0)
+		return -1;
+	vmc_fault_point ("frozen");
+	created = vmc_overlay_create (&base->overlay, &base->run->disks, err);
+	if (created == 0) /* before the guest writes to it */
+		created = vmc_overlay_settle (&base->overlay, err);
+	thawed = thaw (base, created < 0 ? &second : err);
+	vmc_fault_point ("thawed");
+	return created < 0 || thawed < 0 ? -1 : 0;
+}
+
+/* --- the free map ----------------------------------------------------------------------------- */
+
+/* Now nobody can write to the base any more. Is all as it was when the plan was made: the domain directly over it, the same
+ * file, no internal snapshot that shares its clusters, nobody else's backing file? */
+static int check_base (struct vmc_base *base, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = base->facts->disk;
+	char user[VMC_NAME_SIZE * 2];
+	struct vmc_image now;
+
+	if (vmc_overlay_check (&base->overlay, err) < 0)
+		return -1;
+	if (vmc_image_look (disk, base->facts->overlay_path, &now, err) < 0)
+		return -1;
+	if (now.device != base->facts->image.device || now.inode != base->facts->image.inode)
+		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", disk->path);
+	/* The domain itself has it below the overlay on this disk. */
+	if (vmc_domain_other_user (&base->run->domain, disk->target, &now, user, sizeof user, err) < 0)
+		return -1;
+	return user[0] == 0 ? 0 : vmc_fail (err, VMC_FAILED, 0, "the domain '%s' has begun to use the same file", user);
+}
+
+static int guard_base (struct vmc_base *base, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = base->facts->disk;
+
+	if (vmc_base_step (base, "guard the base", err) < 0 ||
+	    vmc_guard_start (&base->guard, base->run->domain.uuid, disk->format, disk->path, err) < 0)
+		return -1;
+	vmc_fault_point ("guarded");
+	return check_base (base, err);
+}
+
+static int read_base (struct vmc_base *base, struct vmc_error *err)
+{
+	int fd, result;
+
+	fd = vmc_guard_connect (&base->guard, err);
+	if (fd < 0)
+		return -1;
+	result = vmc_reader_run (fd, base->report->virtual_bytes, vmc_now_ms () + READER_MS, &base->reading, err);
+	(void) close (fd);
+	return result;
+}
+
+static const struct vmc_witness *find_place (const struct vmc_reading *reading, const struct vmc_filesystem *filesystem)
+{
+	for (size_t i = 0; i < reading->count; i++)
+		if (reading->places[i].offset == filesystem->offset &&
+		    strcmp (reading->places[i].uuid, filesystem->uuid) == 0)
+			return &reading->places[i];
+	return NULL;
+}
+
+static void note (struct vmc_disk_report *report, const char *what, const char *why)
+{
+	size_t used = strlen (report->notes);
+
+	(void) snprintf (report->notes + used, sizeof report->notes - used, "%s%s: %s", used ? "; " : "", what, why);
+}
+
+/* Keep of the reader's ranges those in filesystems that the agent froze, by place and UUID. */
+static int trusted_ranges (struct vmc_base *base, struct vmc_extents *trusted, struct vmc_error *err)
+{
+	const char *last_reason = "the reader finds none of the guest's filesystems where the guest says they are";
+	struct vmc_extents places = {0};
+	int result = 0;
+
+	for (size_t i = 0; i < base->facts->filesystem_count && result == 0; i++) {
+		const struct vmc_filesystem *filesystem = base->facts->filesystems[i];
+		const struct vmc_witness *place = find_place (&base->reading, filesystem);
+
+		if (filesystem->why_not_map[0] != 0) {
+			note (base->report, filesystem->mount_point, filesystem->why_not_map);
+		} else if (place == NULL || !place->usable) {
+			last_reason = place ? place->why_not
+					    : "the base has no ext4 with its UUID at the place that the guest names";
+			note (base->report, filesystem->mount_point, last_reason);
+		} else {
+			result = vmc_extents_add (&places, place->offset, place->length, err);
+		}
+	}
+	if (result == 0 && places.count == 0)
+		result = vmc_fail (err, VMC_REFUSED, 0, "nothing in the base can be trusted: %s", last_reason);
+	vmc_extents_normalise (&places);
+	if (result == 0)
+		result = vmc_extents_intersect (&base->reading.free, &places, trusted, err);
+	vmc_extents_clear (&places);
+	return result;
+}
+
+static int find_free (struct vmc_base *base, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents trusted = {0};
+
+	/* A guest that stands still for want of space does not answer: look for it before. */
+	if (vmc_base_step (base, "read the base", err) < 0 ||
+	    vmc_agent_map (base->run->agent, base->token, base->report->virtual_bytes, &base->agent_map, err) < 0 ||
+	    read_base (base, err) < 0 || trusted_ranges (base, &trusted, err) < 0 ||
+	    vmc_extents_intersect (&trusted, &base->agent_map, &base->free, err) < 0)
+		return -1;
+	base->report->free_bytes = vmc_extents_total (&base->free);
+	return 0;
+}
+
+/* --- begin and end ---------------------------------------------------------------------------- */
+
+int vmc_base_begin (struct vmc_base *base, struct vmc_error *err)
+{
+	if (vmc_overlay_prepare (&base->run->domain, base->facts->disk, base->facts->overlay_path,
+				 base->report->virtual_bytes, &base->overlay, err) < 0 ||
+	    redirect (base, err) < 0 || guard_base (base, err) < 0)
+		return -1;
+	return find_free (base, err);
+}
+
+int vmc_base_draw (struct vmc_base *base, const struct vmc_allocation *allocation, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents allocated = {0};
+
+	if (vmc_allocation_ranges (allocation, &allocated, err) < 0 ||
+	    vmc_extents_intersect (&allocated, &base->free, &base->report->freed, err) < 0)
+		return -1;
+	return vmc_extents_subtract (&allocated, &base->free, &base->report->used, err);
+}
+
+/* The first error is the one that is told, unless the way home failed: that is worse. */
+static int bring_home (struct vmc_base *base, int result, struct vmc_error *err)
+{
+	struct vmc_error home_error;
+
+	if (vmc_home (&base->overlay, base->run->options->freeze_timeout_ms, &home_error) < 0) {
+		*err = home_error;
+		return -1;
+	}
+	if (vmc_overlay_check_xml (&base->overlay, &home_error) < 0 && result == 0) {
+		*err = home_error;
+		return -1;
+	}
+	return result;
+}
+
+int vmc_base_end (struct vmc_base *base, int result, struct vmc_error *err)
+{
+	vmc_guard_drop (&base->guard);
+	result = bring_home (base, result, err);
+	base->report->paused_ms = base->overlay.paused_ms;
+	base->report->peak_overlay_bytes = base->overlay.peak_bytes;
+	vmc_overlay_clear (&base->overlay);
+	vmc_extents_clear (&base->agent_map);
+	vmc_extents_clear (&base->free);
+	vmc_reading_clear (&base->reading);
+	return result;
+}

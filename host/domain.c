@@ -94,6 +94,16 @@ char *vmc_domain_xml (virDomainPtr handle, bool inactive, struct vmc_error *err)
 	return xml;
 }
 
+int vmc_domain_define (const struct vmc_domain *domain, const char *xml, struct vmc_error *err)
+{
+	virDomainPtr defined = VMC_LIBVIRT (virDomainDefineXML (domain->connection->handle, xml));
+
+	if (defined == NULL)
+		return vmc_fail_libvirt (err, VMC_FAILED, "libvirt cannot save the XML of the domain");
+	(void) virDomainFree (defined);
+	return 0;
+}
+
 int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *facts, struct vmc_error *err)
 {
 	int active = VMC_LIBVIRT (virDomainIsActive (domain->handle)), persistent, checkpoints;

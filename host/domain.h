@@ -33,6 +33,10 @@ int vmc_domain_resume (const struct vmc_domain *domain, int reason, struct vmc_e
 /* Its XML, live or as it will be at the next start; to be freed by the caller. NULL: see ERR. */
 char *vmc_domain_xml (virDomainPtr handle, bool inactive, struct vmc_error *err) __attribute__ ((nonnull));
 
+/* Have XML count from the domain's next start on, and libvirt save it. VMC_FAILED if it does not. */
+int vmc_domain_define (const struct vmc_domain *domain, const char *xml, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Fill all of FACTS but the agent. */
 int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *facts, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

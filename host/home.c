@@ -74,7 +74,22 @@ static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
 
 /* --- going on --------------------------------------------------------------------------------- */
 
-static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error *err);
+/* The disk that the domain had before the run is the one of its next start. */
+static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *restored;
+	int result;
+
+	if (now == NULL)
+		return -1;
+	restored = vmc_domain_xml_with_disk (now, overlay->journal.inactive_xml, overlay->journal.target);
+	free (now);
+	if (restored == NULL)
+		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
+	result = vmc_domain_define (overlay->domain, restored, err);
+	free (restored);
+	return result;
+}
 
 /* The XML that libvirt has saved names the base, for good. It may have to be told: libvirtd may have been started anew from a file
  * that it could not save. 1: it is not known where it saves. */
@@ -392,25 +407,6 @@ static struct timespec written_at (const char *path)
 	struct stat status;
 
 	return stat (path, &status) == 0 ? status.st_mtim : (struct timespec) {0};
-}
-
-static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error *err)
-{
-	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *restored;
-	virDomainPtr defined;
-
-	if (now == NULL)
-		return -1;
-	restored = vmc_domain_xml_with_disk (now, overlay->journal.inactive_xml, overlay->journal.target);
-	free (now);
-	if (restored == NULL)
-		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
-	defined = VMC_LIBVIRT (virDomainDefineXML (overlay->domain->connection->handle, restored));
-	free (restored);
-	if (defined == NULL)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot define the domain's XML as it was");
-	(void) virDomainFree (defined);
-	return 0;
 }
 
 /* While the overlay is locked the domain cannot start on it. Has it been started, and has it written to the overlay, since the commit

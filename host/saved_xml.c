@@ -62,16 +62,13 @@ static int names (const struct vmc_domain *domain, const char *path, struct vmc_
 static int save_again (const struct vmc_domain *domain, struct vmc_error *err)
 {
 	char *xml = vmc_domain_xml (domain->handle, true, err);
-	virDomainPtr defined;
+	int result;
 
 	if (xml == NULL)
 		return -1;
-	defined = VMC_LIBVIRT (virDomainDefineXML (domain->connection->handle, xml));
+	result = vmc_domain_define (domain, xml, err);
 	free (xml);
-	if (defined == NULL)
-		return vmc_fail_libvirt (err, VMC_FAILED, "libvirt cannot save the XML of the domain");
-	(void) virDomainFree (defined);
-	return 0;
+	return result;
 }
 
 int vmc_saved_xml_settle (const struct vmc_domain *domain, const char *path, bool wanted, struct vmc_error *err)

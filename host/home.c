@@ -91,26 +91,28 @@ static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error
 	return result;
 }
 
-/* The XML that libvirt has saved names the base, for good. It may have to be told: libvirtd may have been started anew from a file
- * that it could not save. 1: it is not known where it saves. */
-static int settle_base (const struct vmc_overlay *overlay, struct vmc_error *err)
+/* The XML that libvirt has saved does not name the overlay, for good. It may have to be told: libvirtd may have been started anew
+ * from a file that it could not save. Not if somebody's overlay is over the base: the next start needs that. 1: it is not known
+ * where it saves. */
+static int settle_base (const struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	int result = vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
 
-	if (result >= 0 || overlay->journal.inactive_xml == NULL || define_as_before (overlay, err) < 0)
+	if (result >= 0 || state->where == VMC_UNCOVERED || overlay->journal.inactive_xml == NULL ||
+	    define_as_before (overlay, err) < 0)
 		return result;
 	return vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
 }
 
 /* The domain is on its base. One of the two that a crash leaves must say so for good before the guest goes on: the XML that
  * libvirt has saved, or the journal. */
-static int note_base (struct vmc_overlay *overlay, struct vmc_error *err)
+static int note_base (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	enum vmc_journal_step before = overlay->journal.step;
 	int saved, noted;
 
 	vmc_fault_point ("moved");
-	saved = settle_base (overlay, err);
+	saved = settle_base (overlay, state, err);
 	noted = vmc_overlay_step (overlay, VMC_STEP_ON_BASE, err);
 	if (saved == 0 || noted == 0)
 		return 0;
@@ -146,7 +148,7 @@ static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const st
 {
 	int moved = has_moved (overlay, state, err);
 
-	if (moved < 0 || (moved == 1 && note_base (overlay, err) < 0))
+	if (moved < 0 || (moved == 1 && note_base (overlay, state, err) < 0))
 		return -1;
 	if ((state->moving && state->where != VMC_FORGOTTEN) || (!state->active && !state->orphan) ||
 	    !overlay->journal.paused)
@@ -339,9 +341,10 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 }
 
 /* libvirtd died when QEMU had moved. It cannot be told where the running domain is, but where the next start finds it. */
-static int step_forgotten (const struct vmc_overlay *overlay, struct vmc_error *err)
+static int step_forgotten (const struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
+			   struct vmc_error *err)
 {
-	if (overlay->journal.step != VMC_STEP_ON_BASE || settle_base (overlay, err) < 0)
+	if (overlay->journal.step != VMC_STEP_ON_BASE || settle_base (overlay, state, err) < 0)
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "QEMU writes to '%s', but libvirt names the overlay '%s'; do not switch the guest off "
 				 "before the domain's XML names the former",
@@ -519,7 +522,7 @@ static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *
 		return -1;
 	if (check_arrival (overlay, err) < 0)
 		return -1;
-	if (overlay->journal.step != VMC_STEP_PREPARE && vmc_saved_xml_settle (overlay->domain, path, false, err) < 0)
+	if (overlay->journal.step != VMC_STEP_PREPARE && settle_base (overlay, state, err) < 0)
 		return -1;
 	if (remove_overlay (overlay, err) < 0)
 		return -1;
@@ -560,7 +563,7 @@ static int step_home (struct home *home, struct vmc_error *err)
 	case VMC_ON_OVERLAY:
 		return state.active ? step_running (home, &state, err) : step_off (overlay, err);
 	case VMC_FORGOTTEN:
-		return step_forgotten (overlay, err);
+		return step_forgotten (overlay, &state, err);
 	case VMC_UNNOTICED:
 		return vmc_unnoticed_end (overlay, &home->pause, err);
 	case VMC_BURIED:

@@ -46,6 +46,20 @@ recover 0
 ! grep -q vmcompact-overlay /etc/libvirt/qemu/g.xml || fail "the saved XML names the overlay"
 check_home; check_data
 
+say "the same, and libvirtd is started anew, from the file that it could not save, while QEMU runs on"
+virsh -q define "$work/g.inactive"
+at pivot "cat /dev/zero >/etc/libvirt/qemu/fill 2>/dev/null || true" $run
+expect_end 5 "cannot save the XML"
+kill -9 "$(cat /run/libvirtd.pid)"
+rm /etc/libvirt/qemu/fill
+libvirtd -d
+wait_until 10 virsh -q list >/dev/null
+virsh dumpxml --inactive g | grep -q vmcompact-overlay || fail "the next start is not on the overlay, so this proves nothing"
+! virsh dumpxml g | grep -q vmcompact-overlay || fail "the domain is on the overlay, so this proves nothing"
+recover 0
+! grep -q vmcompact-overlay /etc/libvirt/qemu/g.xml || fail "the saved XML names the overlay"
+check_home; check_data
+
 say "the same, and the host goes down: the base is newer, the overlay is not committed"
 virsh -q define "$work/g.inactive"
 at pivot "cat /dev/zero >/etc/libvirt/qemu/fill 2>/dev/null || true" $run

@@ -241,6 +241,16 @@ static int fail_ended (const struct vmc_overlay *overlay, struct vmc_error *err)
 			 overlay->journal.base);
 }
 
+/* Does our commit still copy? Below a snapshot, one that was started there (VMC_STEP_MOVE) is ours. */
+static bool is_copying (const struct vmc_overlay *overlay, const struct vmc_overlay_state *state)
+{
+	if (!state->active)
+		return false;
+	if (state->where == VMC_BURIED)
+		return state->below_job && overlay->journal.step == VMC_STEP_MOVE;
+	return state->where == VMC_ON_OVERLAY && state->job && !state->ready;
+}
+
 /* Wait while the job is at work and not ready. 0: something is different now, look again. */
 static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 {
@@ -252,7 +262,7 @@ static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 		vmc_overlay_measure (overlay);
 		if (vmc_overlay_look (overlay, &state, err) < 0)
 			return -1;
-		if (!state.active || !state.job || state.ready)
+		if (!is_copying (overlay, &state))
 			return 0;
 		vmc_progress_show (state.done_bytes, state.all_bytes);
 		if (state.done_bytes != last)
@@ -261,7 +271,7 @@ static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
 		if (vmc_now_ms () - quiet_since_ms > QUIET_MAX_MS)
 			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT, "the commit of '%s' makes no progress",
 					 overlay->journal.overlay);
-		if (vmc_now_ms () - since_ms > READY_MAX_MS)
+		if (state.where == VMC_ON_OVERLAY && vmc_now_ms () - since_ms > READY_MAX_MS)
 			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT,
 					 "the guest writes faster than the commit of '%s' copies",
 					 overlay->journal.overlay);
@@ -289,7 +299,7 @@ static int pivot (struct home *home, struct vmc_error *err)
 /* Somebody else's job ends some time. */
 static int wait_for_other (struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	uint64_t until_ms = vmc_now_ms () + OTHER_MAX_MS;
+	uint64_t until_ms = vmc_now_ms () + vmc_fault_number ("VMC_FAULT_OTHER_MS", OTHER_MAX_MS);
 	struct vmc_overlay_state state;
 
 	do {
@@ -365,15 +375,19 @@ static int step_buried (struct vmc_overlay *overlay, const struct vmc_overlay_st
 				 "the domain is off, and a snapshot lies on its overlay '%s'; start it, then run "
 				 "vmcompact --recover",
 				 overlay->journal.overlay);
+	if (is_copying (overlay, state))
+		return wait_for_job (overlay, err);
 	if (state->other_job)
 		return wait_for_other (overlay, err);
+	vmc_progress_step (overlay->journal.target, "commit, from below a snapshot");
 	note_step (overlay, VMC_STEP_MOVE); /* nobody writes to it any more */
 	if (VMC_LIBVIRT (virDomainBlockCommit (overlay->domain->handle, overlay->journal.target, overlay->journal.base,
-					       overlay->journal.overlay, 0, 0)) < 0) {
+					       overlay->journal.overlay, vmc_fault_number ("VMC_FAULT_MIB_PER_S", 0),
+					       0)) < 0) {
 		note_step (overlay, VMC_STEP_COMMIT);
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot commit the overlay from below a snapshot");
 	}
-	return wait_for_other (overlay, err);
+	return wait_for_job (overlay, err);
 }
 
 /* --- off ------------------------------------------------------------------------------------- */

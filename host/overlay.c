@@ -80,6 +80,7 @@ static int look_at_job (const struct vmc_overlay *overlay, struct vmc_overlay_st
 		return vmc_fail_libvirt (err, VMC_FAILED, "libvirt is busy with the domain");
 	state->any_job = found == 1;
 	state->lost_job = found == 1 && info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT;
+	state->below_job = found == 1 && info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT;
 	state->done_bytes = info.cur;
 	state->all_bytes = info.end;
 	return 0;

@@ -42,6 +42,7 @@ struct vmc_overlay_state {
 	bool moving;                    /* and it is being moved */
 	bool any_job, other_job;        /* a block job is at work, one that is not ours */
 	bool lost_job;                  /* a commit that libvirt does not have in its XML */
+	bool below_job;                 /* a commit below the top layer is at work: no pivot at its end */
 	uint64_t done_bytes, all_bytes; /* of the job */
 };
 

@@ -25,6 +25,18 @@ done
 while_at committing "! $snapshot" 0
 check_home; check_data
 
+say "from below a snapshot, our own commit may take longer than somebody else's job"
+write="dd if=/dev/urandom of=/mnt/long bs=64k count=96 conv=fsync"
+at thawed "$in_guest '$write; rm /mnt/long'; $snapshot" env VMC_FAULT_OTHER_MS=1000 VMC_FAULT_MIB_PER_S=1 $run
+took=$(( $(date +%s%3N) - $(date -r "$work/fired" +%s%3N) ))
+expect_end 1 "somebody else"
+[ ! -e "$overlay" ] || fail "the overlay is still there"
+[ $took -gt 3000 ] || fail "the commit took less than $took ms, so this proves nothing"
+check_nothing_left
+virsh -q blockcommit g vda --active --pivot >/dev/null
+rm "$images/foreign.qcow2"
+check_home
+
 job="virsh blockcommit g vda --active --shallow --wait --timeout 20"
 while_at thawed "$job; sleep 0.3" 3 "open for writing" # ready, not moved: it is taken for ours
 check_home

@@ -52,7 +52,8 @@
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
 #define AWAY_MAX_MS 120000   /* libvirtd may be away for so long */
 #define OTHER_MAX_MS 30000   /* somebody else's block job, or somebody who reads the image and locks it */
-#define PAUSE_MIN_MS 1000    /* less than that a busy host may need */
+#define DYING_MAX_MS 5000 /* a QEMU that is ending may hold its locks for so long after libvirt says that it is off */
+#define PAUSE_MIN_MS 1000 /* less than that a busy host may need */
 #define ROOM_LOW_BYTES (UINT64_C (16) << 20)
 #define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000
@@ -60,8 +61,20 @@
 struct home {
 	struct vmc_overlay *overlay;
 	struct vmc_pause pause;
-	bool committing; /* our block job was there */
+	bool committing;         /* our block job was there */
+	uint64_t dying_until_ms; /* vmc_now_ms: from then on an orphan is one; 0: none was seen yet */
 };
+
+/* A QEMU that is ending closes one file after the other: what is seen between the two is not where the domain is. */
+static int look (const struct vmc_overlay *overlay, struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	if (vmc_overlay_look (overlay, state, err) < 0)
+		return -1;
+	if (!state->orphan)
+		return 0;
+	vmc_events_pause (LOOK_MS);
+	return vmc_overlay_look (overlay, state, err);
+}
 
 /* There is no way back from the base. */
 static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
@@ -137,9 +150,25 @@ static int fail_orphan (const struct vmc_overlay *overlay, struct vmc_error *err
 {
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "libvirt says that the domain is off, but somebody has '%s' or its overlay open for writing: "
-			 "if its "
-			 "QEMU still runs, shut the guest down from inside, then run vmcompact --recover",
+			 "if its QEMU still runs, shut the guest down from inside, then run vmcompact --recover",
 			 overlay->journal.base);
+}
+
+/* libvirt says that it is off, but somebody writes: a QEMU that is just ending, or one that libvirt has lost? */
+static int step_orphan (struct home *home, struct vmc_error *err)
+{
+	struct vmc_overlay_state state;
+
+	if (home->dying_until_ms == 0)
+		home->dying_until_ms = vmc_now_ms () + DYING_MAX_MS;
+	while (vmc_now_ms () < home->dying_until_ms) {
+		vmc_events_pause (LOOK_MS);
+		if (vmc_overlay_look (home->overlay, &state, err) < 0)
+			return -1;
+		if (!state.orphan)
+			return 0;
+	}
+	return fail_orphan (home->overlay, err);
 }
 
 /* Where the domain is is written down before the guest goes on. While it is being moved it has to wait. */
@@ -164,7 +193,7 @@ int vmc_home_go_on (struct vmc_domain *domain, struct vmc_journal *journal, stru
 	struct vmc_overlay overlay = {.domain = domain, .journal = *journal};
 	struct vmc_pause none = VMC_PAUSE_INIT (0);
 	struct vmc_overlay_state state;
-	int result = vmc_overlay_look (&overlay, &state, err);
+	int result = look (&overlay, &state, err);
 
 	if (result == 0 && state.moving && state.where != VMC_FORGOTTEN)
 		return vmc_fail (err, VMC_BUSY, 0, "the domain is being moved to its base");
@@ -569,10 +598,10 @@ static int step_home (struct home *home, struct vmc_error *err)
 
 	if (overlay->journal.step == VMC_STEP_PREPARE) /* the domain never heard of it */
 		return arrive (overlay, &state, err) < 0 ? -1 : 1;
-	if (vmc_overlay_look (overlay, &state, err) < 0 || go_on (&home->pause, overlay, &state, err) < 0)
+	if (look (overlay, &state, err) < 0 || go_on (&home->pause, overlay, &state, err) < 0)
 		return -1;
 	if (state.orphan)
-		return fail_orphan (overlay, err);
+		return step_orphan (home, err);
 	switch (state.where) {
 	case VMC_ON_OVERLAY:
 		return state.active ? step_running (home, &state, err) : step_off (overlay, err);

@@ -78,8 +78,5 @@ int vmc_orphan_resume (const struct vmc_domain *domain, struct vmc_error *err)
 		for (size_t i = 0; i < found.gl_pathc && !resumed; i++)
 			resumed = resume_at (found.gl_pathv[i], domain->uuid);
 	globfree (&found);
-	return resumed ? 0
-		       : vmc_fail (err, VMC_FAILED, 0,
-				   "libvirt has lost the domain while its guest was paused, and its QEMU does not "
-				   "answer");
+	return resumed ? 0 : vmc_fail (err, VMC_FAILED, 0, "no QEMU of the domain answers");
 }

@@ -8,7 +8,7 @@
 
 #include "domain.h"
 
-/* Let the QEMU of DOMAIN, which libvirt has lost, go on. VMC_FAILED: it is not reached. */
+/* Let the QEMU of DOMAIN, which libvirt has lost, go on. VMC_FAILED: there is none, or it does not answer. */
 int vmc_orphan_resume (const struct vmc_domain *domain, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 

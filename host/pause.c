@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "guard.h"
 #include "orphan.h"
 
 #define READY_MS 30000 /* for the keeper to connect to libvirt */
@@ -120,12 +121,22 @@ int vmc_pause_check (const struct vmc_pause *pause, struct vmc_error *err)
 	return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the host is too busy to move the domain in the time given");
 }
 
-/* libvirtd may have lost the domain when it died: then QEMU is asked itself. */
-static int resume (const struct vmc_domain *domain, struct vmc_error *err)
+/* libvirtd may have lost the domain when it died: then QEMU is asked itself. If nobody has the images open, it is off indeed, and
+ * nothing stands still. */
+static int resume (const struct vmc_domain *domain, const struct vmc_journal *journal, struct vmc_error *err)
 {
 	int active = VMC_LIBVIRT (virDomainIsActive (domain->handle));
 
-	return active == 0 ? vmc_orphan_resume (domain, err) : vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err);
+	if (active != 0)
+		return vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err);
+	if (!vmc_guard_written (journal->overlay) && !vmc_guard_written (journal->base))
+		return 0;
+	if (vmc_orphan_resume (domain, err) == 0)
+		return 0;
+	return vmc_fail_in (err,
+			    "libvirt says that the domain is off, but somebody has '%s' or its overlay open for "
+			    "writing, and its guest may be paused",
+			    journal->base);
 }
 
 int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
@@ -134,7 +145,7 @@ int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, str
 	if (!journal->paused)
 		return 0;
 	vmc_fault_point ("resume");
-	if (resume (domain, err) < 0)
+	if (resume (domain, journal, err) < 0)
 		return -1;
 	vmc_fault_point ("resumed");
 	pause->total_ms += pause->on ? vmc_now_ms () - pause->since_ms : 0;

@@ -44,7 +44,8 @@ int vmc_pause_to_move (struct vmc_pause *pause, const struct vmc_domain *domain,
 int vmc_pause_check (const struct vmc_pause *pause, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Let it go on: what we have paused, or, as JOURNAL says, a run before us. */
+/* Let it go on: what we have paused, or, as JOURNAL says, a run before us. Nothing is left to be done if the domain is off and
+ * nobody writes to the images that JOURNAL names. VMC_FAILED if it does not go on, or that is not known. */
 int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
 		   struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 

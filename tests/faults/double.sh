@@ -17,6 +17,40 @@ check_nothing_left
 boot_guest
 check_home; check_data
 
+at_rest () { qemu-img info "$overlay" >/dev/null 2>&1; }
+in_use () { ! at_rest; }
+opened_for ()           # MILLISECONDS - somebody has the overlay open for writing, as a QEMU that is ending
+{
+    wait_until 5 at_rest || fail "the guest's QEMU has not ended"
+    qemu-io -f qcow2 -c "sleep $1" "$overlay" >/dev/null &
+    holder=$!
+    wait_until 5 in_use || fail "the overlay is not open"
+}
+
+say "the guest was switched off, but its QEMU has not given up its locks yet"
+at thawed "$killed" $run
+note_synced
+virsh -q destroy g
+opened_for 2500
+recover 0
+check_nothing_left
+boot_guest
+check_home; check_data
+
+say "somebody has the overlay of a guest that is off open for good"
+at thawed "$killed" $run
+note_synced
+virsh -q destroy g
+opened_for 60000
+recover 5 "somebody has .* open for writing: if its QEMU still runs"
+[ -e "$overlay" ] || fail "the overlay is gone"
+kill $holder
+wait $holder || true
+recover 0
+check_nothing_left
+boot_guest
+check_home; check_data
+
 say "the keeper's time is over before the guest is paused; then the run is killed"
 at thawed "$killed" $run
 at paused "$killed" env VMC_FAULT_PAUSE_MS=1 "$vmcompact" --recover

@@ -94,16 +94,18 @@ static int probe (int fd, struct vmc_partitions *partitions, uint64_t disk_bytes
 	return result;
 }
 
-int vmc_partitions_find (struct vmc_source *source, struct vmc_partitions *partitions, struct vmc_error *err)
+int vmc_partitions_memory (struct vmc_error *err)
 {
-	int fd = memfd_create ("disk", MFD_CLOEXEC), result;
+	int fd = memfd_create ("disk", MFD_CLOEXEC);
 
+	return fd >= 0 ? fd : vmc_fail (err, VMC_FAILED, errno, "cannot make a file in memory");
+}
+
+int vmc_partitions_find (struct vmc_source *source, int memory_fd, struct vmc_partitions *partitions,
+			 struct vmc_error *err)
+{
 	partitions->count = 0;
-	if (fd < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot make a file in memory");
-	result = copy_edges (source, fd, err);
-	if (result == 0)
-		result = probe (fd, partitions, source->size_bytes, err);
-	(void) close (fd);
-	return result;
+	if (copy_edges (source, memory_fd, err) < 0)
+		return -1;
+	return probe (memory_fd, partitions, source->size_bytes, err);
 }

@@ -13,9 +13,12 @@ struct vmc_partitions {
 	size_t count;
 };
 
+/* A nameless file in memory, for libblkid, which reads descriptors only; to be closed by the caller. -1: none. */
+int vmc_partitions_memory (struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* Fill PARTITIONS from the table of the disk; without a table, the whole disk is one place. Places that overlap or leave
- * the disk are a VMC_REFUSED for the disk. */
-int vmc_partitions_find (struct vmc_source *source, struct vmc_partitions *partitions, struct vmc_error *err)
-	__attribute__ ((nonnull, warn_unused_result));
+ * the disk are a VMC_REFUSED for the disk. What the file MEMORY_FD held is lost. */
+int vmc_partitions_find (struct vmc_source *source, int memory_fd, struct vmc_partitions *partitions,
+			 struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 #endif

@@ -1,8 +1,8 @@
 /* reader.h - the second witness: what libext2fs finds free on the immutable base
  *
  * The bytes of a guest's disk may be made to attack whoever parses them, so they are parsed in a child that has nothing
- * to lose: a user of its own, no new privileges, resource limits, and no descriptors but the NBD socket and a pipe. What
- * it writes into the pipe is checked again here: whoever takes over the child can only name ranges of its own disk.
+ * to lose (sandbox.h): a user of its own, no new privileges, no files, resource limits, hardly a system call, and no
+ * descriptors but the NBD socket, a pipe and a file in memory. What it writes into the pipe is checked again here: whoever takes over the child can only name ranges of its own disk.
  */
 #ifndef VMC_READER_H
 #define VMC_READER_H
@@ -28,7 +28,7 @@ struct vmc_reading {
 void vmc_reading_clear (struct vmc_reading *reading) __attribute__ ((nonnull));
 
 /* Start the child on NBD_FD (a connected socket), wait for its findings until DEADLINE_MS, check them against a disk of
- * DISK_BYTES. -1: they are void. */
+ * DISK_BYTES. -1: they are void, and the whole disk counts as used; a child that its sandbox has killed is one reason. */
 int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
 		    struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 

@@ -1,57 +1,20 @@
-/* reader_child.c - the child of reader.h: drops what it has, reads the disk over NBD, reports into the pipe */
+/* reader_child.c - the child of reader.h: enters the sandbox, reads the disk over NBD, reports into the pipe
+ *
+ * The order matters: rights are dropped, then the libraries are set up (the NBD handshake, the file in memory for libblkid),
+ * then the filter over the system calls is closed, and only then is the first byte of the guest's disk read. Nothing is
+ * released at the end: close and the like are not among the calls that are left.
+ */
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
 #include <libnbd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ext4_map.h"
 #include "partitions.h"
 #include "reader.h"
 #include "reader_record.h"
-
-#define NBD_FD 0
-#define PIPE_FD 1
-#define MEMORY_MAX_BYTES (512u << 20) /* of address space, most of it libraries */
-#define CPU_MAX_SECONDS 120
-#define DESCRIPTORS_MAX 4 /* the socket, the pipe, the partition table's copy */
-
-/* A user that nobody else is: no other process can be traced or signalled by it, no file is its own. */
-#define UID_BASE 1900000000u
-
-static int limit (int resource, rlim_t value)
-{
-	struct rlimit both = {value, value};
-
-	return setrlimit (resource, &both);
-}
-
-static int drop_rights (struct vmc_error *err)
-{
-	uid_t id = UID_BASE + (uid_t) getpid ();
-
-	(void) close (2);
-	if (chdir ("/") < 0 || close_range (3, ~0U, 0) < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot drop descriptors");
-	if (geteuid () == 0 && (setgroups (0, NULL) < 0 || setresgid (id, id, id) < 0 || setresuid (id, id, id) < 0))
-		return vmc_fail (err, VMC_FAILED, errno, "cannot become another user");
-	if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl (PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot give up privileges");
-#ifndef __SANITIZE_ADDRESS__ /* which reserves more than any limit */
-	if (limit (RLIMIT_AS, MEMORY_MAX_BYTES) < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot limit memory");
-#endif
-	if (limit (RLIMIT_CPU, CPU_MAX_SECONDS) < 0 || limit (RLIMIT_CORE, 0) < 0 || limit (RLIMIT_NPROC, 0) < 0 ||
-	    limit (RLIMIT_NOFILE, DESCRIPTORS_MAX) < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot limit resources");
-	/* The death of the parent was to kill us; a change of user has cleared that. */
-	return prctl (PR_SET_PDEATHSIG, SIGKILL) < 0 ? vmc_fail (err, VMC_FAILED, errno, "cannot set a signal") : 0;
-}
+#include "sandbox.h"
 
 /* --- the source ------------------------------------------------------------------------------- */
 
@@ -74,7 +37,7 @@ static int connect_source (struct nbd_source *self, struct vmc_error *err)
 	int64_t size;
 
 	self->nbd = nbd_create ();
-	if (self->nbd == NULL || nbd_connect_socket (self->nbd, NBD_FD) < 0)
+	if (self->nbd == NULL || nbd_connect_socket (self->nbd, VMC_SANDBOX_SOCKET_FD) < 0)
 		return vmc_fail (err, VMC_FAILED, nbd_get_errno (), "cannot speak NBD: %s", nbd_get_error ());
 	size = nbd_get_size (self->nbd);
 	if (size < 0)
@@ -90,7 +53,7 @@ static int put (const void *data, size_t length)
 	const char *bytes = data;
 
 	while (length > 0) {
-		ssize_t written = write (PIPE_FD, bytes, length);
+		ssize_t written = write (VMC_SANDBOX_PIPE_FD, bytes, length);
 
 		if (written < 0 && errno == EINTR)
 			continue;
@@ -142,14 +105,17 @@ static int read_disk (struct vmc_error *err)
 {
 	static struct vmc_partitions partitions;
 	struct nbd_source source = {0};
+	int memory_fd;
 
-	if (drop_rights (err) < 0 || connect_source (&source, err) < 0 ||
-	    vmc_partitions_find (&source.source, &partitions, err) < 0)
+	if (vmc_sandbox_drop (err) < 0 || connect_source (&source, err) < 0)
+		return -1;
+	memory_fd = vmc_partitions_memory (err);
+	if (memory_fd < 0 || vmc_sandbox_close (memory_fd, err) < 0 ||
+	    vmc_partitions_find (&source.source, memory_fd, &partitions, err) < 0)
 		return -1;
 	for (size_t i = 0; i < partitions.count; i++)
 		if (read_place (&source.source, &partitions.items[i]) < 0)
 			return vmc_fail (err, VMC_FAILED, errno, "the pipe is closed");
-	nbd_close (source.nbd);
 	return 0;
 }
 

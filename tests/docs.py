@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The manual pages against the programs: every option of --help is in OPTIONS of the page and the other way round, and groff
-has nothing to complain about."""
+"""The manual pages against the programs: every option of --help is in OPTIONS of the page and the other way round, the
+system calls of the reader's sandbox are those that vmcompact(8) names, and groff has nothing to complain about."""
 import os
 import re
 import shutil
@@ -35,4 +35,13 @@ for program, page in PAGES.items():
         if said.returncode or said.stderr:
             print(said.stderr)
             failed = True
+with open(os.path.join(SOURCE, "host/sandbox.c"), encoding="utf-8") as file:
+    code = re.sub(r"#ifdef __SANITIZE_ADDRESS__.*?#endif|#ifdef SANITIZER_CALLS.*?#endif", "", file.read(), flags=re.S)
+allowed = set(re.findall(r"SCMP_SYS \((\w+)\)", code))
+with open(os.path.join(SOURCE, PAGES["vmcompact"]), encoding="utf-8") as file:
+    section = file.read().partition('.\\" seccomp:')[2].partition('.\\" end of seccomp')[0]
+named = set(re.findall(r"[a-z_]+[0-9]*", " ".join(re.findall(r"^\.BR? (.*)", section, re.M))))
+if not allowed or allowed != named:
+    print(f"vmcompact(8) and host/sandbox.c name other system calls: {sorted(allowed ^ named)}")
+    failed = True
 sys.exit(failed)

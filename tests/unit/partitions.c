@@ -6,11 +6,21 @@
 #define MIB (UINT64_C (1) << 20)
 #define SECTORS(mib) ((uint32_t) ((mib) *2048))
 
+static int try (struct vmc_source *source, struct vmc_partitions *partitions, struct vmc_error *err)
+{
+	int memory_fd = vmc_partitions_memory (err), result;
+
+	assert_true (memory_fd >= 0);
+	result = vmc_partitions_find (source, memory_fd, partitions, err);
+	(void) close (memory_fd);
+	return result;
+}
+
 static void find (struct file_source *disk, struct vmc_partitions *partitions)
 {
 	struct vmc_error err;
 
-	if (vmc_partitions_find (&disk->source, partitions, &err) < 0)
+	if (try (&disk->source, partitions, &err) < 0)
 		fail_msg ("%s", err.text);
 }
 
@@ -19,7 +29,7 @@ static void assert_refused (struct file_source *disk, const char *reason)
 	struct vmc_partitions partitions;
 	struct vmc_error err;
 
-	assert_int_equal (vmc_partitions_find (&disk->source, &partitions, &err), -1);
+	assert_int_equal (try (&disk->source, &partitions, &err), -1);
 	assert_error (err, VMC_REFUSED, reason);
 }
 
@@ -233,7 +243,7 @@ static void a_disk_that_cannot_be_read_fails (void **state)
 	struct vmc_error err;
 
 	(void) state;
-	assert_int_equal (vmc_partitions_find (&source, &partitions, &err), -1);
+	assert_int_equal (try (&source, &partitions, &err), -1);
 	assert_error (err, VMC_FAILED, "no bytes today");
 }
 

@@ -113,6 +113,10 @@ static int check_status (struct vmc_process *process, int status, struct vmc_err
 	last_words (process, words, sizeof words);
 	if (WIFEXITED (status))
 		return vmc_fail (err, VMC_FAILED, 0, "'%s' failed: %s", process->name, words);
+	if (WTERMSIG (status) == SIGSYS)
+		return vmc_fail (err, VMC_FAILED, 0,
+				 "'%s' was killed by its sandbox: it asked the kernel for what it may not do",
+				 process->name);
 	return vmc_fail (err, VMC_FAILED, 0, "'%s' was ended by signal %d", process->name, WTERMSIG (status));
 }
 

@@ -39,7 +39,7 @@ static int get (int fd, void *data, size_t length, uint64_t deadline_ms, struct 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			return vmc_fail (err, VMC_FAILED, 0, "the reader died before it had finished");
+			return vmc_fail (err, VMC_FAILED, EPIPE, "the reader died before it had finished");
 		bytes += got;
 		length -= (size_t) got;
 	}
@@ -127,6 +127,16 @@ static int take_all (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct v
 	}
 }
 
+/* It closed the pipe too early: what it died of says more than that it did. */
+static int tell_death (struct vmc_process *child, uint64_t deadline_ms, struct vmc_error *err)
+{
+	struct vmc_error death;
+
+	if (err->errnum == EPIPE && vmc_process_wait (child, deadline_ms, &death) < 0 && death.code != VMC_TIMEOUT)
+		*err = death;
+	return -1;
+}
+
 int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
 		    struct vmc_error *err)
 {
@@ -140,7 +150,7 @@ int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struc
 		return -1;
 	(void) snprintf (child.name, sizeof child.name, "the reader");
 	if (take_all (child.output_fd, disk_bytes, deadline_ms, reading, err) < 0)
-		return -1;
+		return tell_death (&child, deadline_ms, err);
 	vmc_extents_normalise (&reading->free);
 	return vmc_process_wait (&child, deadline_ms, err);
 }

@@ -1,0 +1,341 @@
+/* reader.c - tests of host/reader.c and host/reader_child.c: a disk served by qemu-nbd, read in the sandbox, checked outside
+ *
+ * The reader runs the program that it is in as its child, so this program is its own child, too. With READER_ACTS in the
+ * environment that child is one that has been taken over, and does what the variable says.
+ */
+#include "file_source.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "clock.h"
+#include "partitions.h"
+#include "process.h"
+#include "reader.h"
+#include "reader_record.h"
+#include "sandbox.h"
+
+#define MIB (UINT64_C (1) << 20)
+#define LONG_MS 30000
+
+/* --- a disk behind NBD ---------------------------------------------------------------------------------------------------- */
+
+struct server {
+	char directory[32], socket[64];
+	struct vmc_process process;
+};
+
+static int try_connect (const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void) snprintf (address.sun_path, sizeof address.sun_path, "%s", path);
+	if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0)
+		return fd;
+	(void) close (fd);
+	return -1;
+}
+
+/* Returns the connection. */
+static int serve (const struct file_source *disk, struct server *server)
+{
+	uint64_t until_ms = vmc_now_ms () + LONG_MS;
+	const char *argv[] = {"qemu-nbd", "--read-only", "--persistent", "--format=raw", server->socket, NULL, NULL};
+	struct vmc_error err;
+	char option[80], path[64];
+	int fd = -1;
+
+	(void) snprintf (server->directory, sizeof server->directory, "/tmp/vmcompact-unit-XXXXXX");
+	assert_non_null (mkdtemp (server->directory));
+	(void) snprintf (server->socket, sizeof server->socket, "%s/nbd", server->directory);
+	(void) snprintf (option, sizeof option, "--socket=%s", server->socket);
+	(void) snprintf (path, sizeof path, "/proc/%d/fd/%d", (int) getpid (), disk->fd);
+	argv[4] = option;
+	argv[5] = path;
+	if (vmc_process_start (&server->process, argv, -1, &err) < 0)
+		fail_msg ("%s", err.text);
+	while (fd < 0 && vmc_now_ms () < until_ms && !vmc_process_ended (&server->process)) {
+		(void) poll (NULL, 0, 5);
+		fd = try_connect (server->socket);
+	}
+	assert_true (fd >= 0);
+	return fd;
+}
+
+static void stop (struct server *server)
+{
+	vmc_process_end (&server->process);
+	(void) unlink (server->socket);
+	assert_int_equal (rmdir (server->directory), 0);
+}
+
+static int try_read (const struct file_source *disk, uint64_t wait_ms, struct vmc_reading *reading,
+		     struct vmc_error *err)
+{
+	struct server server = {.process = VMC_PROCESS_INIT};
+	int fd = serve (disk, &server), result;
+
+	result = vmc_reader_run (fd, disk->source.size_bytes, vmc_now_ms () + wait_ms, reading, err);
+	(void) close (fd);
+	stop (&server);
+	return result;
+}
+
+static void read_disk (const struct file_source *disk, struct vmc_reading *reading)
+{
+	struct vmc_error err;
+
+	if (try_read (disk, LONG_MS, reading, &err) < 0)
+		fail_msg ("%s", err.text);
+}
+
+/* --- what it finds -------------------------------------------------------------------------------------------------------- */
+
+#define UUID "01234567-89ab-cdef-0123-456789abcdef"
+
+static void an_ext4_on_the_whole_disk_is_read (void **state)
+{
+	struct file_source disk = file_source_make (64 * MIB);
+	struct vmc_reading reading = {0};
+
+	(void) state;
+	file_source_run (&disk, "mkfs.ext4 -q -F -b 4096 -U " UUID " $DISK");
+	read_disk (&disk, &reading);
+	assert_int_equal (reading.count, 1);
+	assert_int_equal (reading.places[0].offset, 0);
+	assert_int_equal (reading.places[0].length, 64 * MIB);
+	assert_string_equal (reading.places[0].uuid, UUID);
+	assert_string_equal (reading.places[0].why_not, "");
+	assert_true (reading.places[0].usable);
+	assert_true (vmc_extents_total (&reading.free) > 40 * MIB);
+	assert_true (vmc_extents_valid (&reading.free, 64 * MIB));
+	vmc_reading_clear (&reading);
+	file_source_end (&disk);
+}
+
+static void an_ext4_in_a_partition_is_read (void **state)
+{
+	struct file_source disk = file_source_make (64 * MIB);
+	struct vmc_reading reading = {0};
+
+	(void) state;
+	file_source_run (&disk, "printf 'label: gpt\\nstart=2048,size=20480\\nstart=40960,size=65536\\n' | sfdisk "
+				"--no-reread $DISK && mkfs.ext4 -q -F -b 4096 -E offset=20971520 $DISK 32M");
+	read_disk (&disk, &reading);
+	assert_int_equal (reading.count, 2);
+	assert_false (reading.places[0].usable);
+	assert_true (reading.places[0].why_not[0] != 0);
+	assert_true (reading.places[1].usable);
+	assert_int_equal (reading.places[1].offset, 20 * MIB);
+	assert_true (reading.free.count > 0 && reading.free.items[0].start > 20 * MIB);
+	assert_true (vmc_extents_valid (&reading.free, 52 * MIB));
+	vmc_reading_clear (&reading);
+	file_source_end (&disk);
+}
+
+/* --- a child that was taken over -------------------------------------------------------------------------------------------- */
+
+static void send_record (struct vmc_record record, const struct vmc_extent *ranges)
+{
+	if (write (1, &record, sizeof record) != sizeof record ||
+	    write (1, ranges, record.ranges * sizeof *ranges) != (ssize_t) (record.ranges * sizeof *ranges))
+		_exit (1);
+}
+
+static const struct vmc_record good = {.kind = VMC_RECORD_PLACE,
+				       .usable = 1,
+				       .offset = 10 * MIB,
+				       .length = 20 * MIB,
+				       .ranges = 1};
+static const struct vmc_extent good_range = {10 * MIB, MIB};
+
+static void lie (const char *how)
+{
+	struct vmc_record record = good;
+	struct vmc_extent ranges[2] = {good_range, {12 * MIB, MIB}};
+
+	if (strcmp (how, "before its place") == 0)
+		ranges[0].start--;
+	else if (strcmp (how, "behind its place") == 0)
+		ranges[0].length = 20 * MIB + 1;
+	else if (strcmp (how, "without end") == 0)
+		ranges[0].length = UINT64_MAX;
+	else if (strcmp (how, "empty") == 0)
+		ranges[0].length = 0;
+	else if (strcmp (how, "behind the disk") == 0)
+		record.length = 60 * MIB;
+	else if (strcmp (how, "too many") == 0)
+		record.ranges = VMC_MAP_MAX_RANGES + 1;
+	else if (strcmp (how, "not usable") == 0)
+		record.usable = 0;
+	else if (strcmp (how, "of no kind") == 0)
+		record.kind = 7;
+	else if (strcmp (how, "without zero") == 0)
+		memset (record.text, 'x', sizeof record.text);
+	else if (strcmp (how, "twice") == 0)
+		send_record (record, ranges);
+	else if (strcmp (how, "overlapping") == 0)
+		ranges[1].start = 11 * MIB - 1;
+	if (record.ranges > 2) {
+		if (write (1, &record, sizeof record) != sizeof record)
+			_exit (1);
+	} else {
+		record.ranges = strcmp (how, "overlapping") == 0 ? 2 : 1;
+		send_record (record, ranges);
+	}
+	send_record ((struct vmc_record) {.kind = VMC_RECORD_END}, NULL);
+	_exit (0);
+}
+
+/* What the environment asks for. */
+static void act (const char *how)
+{
+	struct vmc_error err;
+
+	if (strncmp (how, "lie ", 4) == 0)
+		lie (how + 4);
+	if (strcmp (how, "hang") == 0)
+		(void) pause ();
+	if (strcmp (how, "die") == 0)
+		_exit (9);
+	if (vmc_sandbox_drop (&err) < 0 || vmc_sandbox_close (vmc_partitions_memory (&err), &err) < 0)
+		_exit (8);
+	(void) open ("/etc/shadow", O_RDONLY);
+	_exit (0);
+}
+
+static int read_by_one_who (const char *acts, uint64_t wait_ms, struct vmc_error *err)
+{
+	struct file_source disk = file_source_make (64 * MIB);
+	struct vmc_reading reading = {0};
+	int result;
+
+	assert_int_equal (setenv ("READER_ACTS", acts, 1), 0);
+	result = try_read (&disk, wait_ms, &reading, err);
+	assert_int_equal (unsetenv ("READER_ACTS"), 0);
+	vmc_reading_clear (&reading);
+	file_source_end (&disk);
+	return result;
+}
+
+static void one_that_breaks_out_is_killed_and_told (void **state)
+{
+	struct vmc_error err;
+
+	(void) state;
+	assert_int_equal (read_by_one_who ("break out", LONG_MS, &err), -1);
+	assert_error (err, VMC_FAILED, "'the reader' was killed by its sandbox");
+}
+
+static void one_that_dies_is_told (void **state)
+{
+	struct vmc_error err;
+
+	(void) state;
+	assert_int_equal (read_by_one_who ("die", LONG_MS, &err), -1);
+	assert_error (err, VMC_FAILED, "'the reader' failed");
+}
+
+static void one_that_hangs_is_not_waited_for (void **state)
+{
+	struct vmc_error err;
+
+	(void) state;
+	assert_int_equal (read_by_one_who ("hang", 300, &err), -1);
+	assert_error (err, VMC_TIMEOUT, "has not finished in time");
+}
+
+static void lies_are_void (void **state)
+{
+	static const char *const lies[] = {"before its place", "behind its place",
+					   "without end",      "empty",
+					   "behind the disk",  "too many",
+					   "not usable",       "of no kind",
+					   "without zero",     "twice",
+					   "overlapping"};
+	struct vmc_error err;
+
+	(void) state;
+	assert_int_equal (read_by_one_who ("lie not at all", LONG_MS, &err), 0);
+	for (size_t i = 0; i < UNIT_COUNT (lies); i++) {
+		char acts[64];
+
+		(void) snprintf (acts, sizeof acts, "lie %s", lies[i]);
+		if (read_by_one_who (acts, LONG_MS, &err) == 0)
+			fail_msg ("'%s' was believed", lies[i]);
+		assert_error (err, VMC_PROTOCOL, "the reader ");
+	}
+}
+
+/* --- how much it takes ------------------------------------------------------------------------------------------------------- */
+
+/* In a process of its own, whose only child is the reader: the most that it had resident, in KiB; the time in ms. */
+static void measure (int fd, uint64_t disk_bytes, long *result)
+{
+	uint64_t start_ms = vmc_now_ms ();
+	struct vmc_reading reading = {0};
+	struct rusage usage;
+	struct vmc_error err;
+
+	if (vmc_reader_run (fd, disk_bytes, start_ms + LONG_MS, &reading, &err) < 0 || !reading.places[0].usable ||
+	    getrusage (RUSAGE_CHILDREN, &usage) < 0)
+		_exit (1);
+	result[0] = usage.ru_maxrss;
+	result[1] = (long) (vmc_now_ms () - start_ms);
+	_exit (0);
+}
+
+static void a_large_disk_takes_little (void **state)
+{
+	struct file_source disk = file_source_make (UINT64_C (1) << 40);
+	struct server server = {.process = VMC_PROCESS_INIT};
+	long *result = mmap (NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd, status;
+	pid_t child;
+
+	(void) state;
+	file_source_run (&disk, "mkfs.ext4 -q -F -E nodiscard $DISK");
+	fd = serve (&disk, &server);
+	(void) fflush (NULL);
+	child = fork ();
+	if (child == 0)
+		measure (fd, disk.source.size_bytes, result);
+	assert_int_equal (waitpid (child, &status, 0), child);
+	(void) close (fd);
+	stop (&server);
+	file_source_end (&disk);
+	assert_int_equal (status, 0);
+	(void) printf ("# 1 TiB: %ld KiB resident, %ld ms\n", result[0], result[1]);
+#ifndef __SANITIZE_ADDRESS__
+	assert_true (result[0] < 64 * 1024);
+	assert_true (result[1] < 2000);
+#endif
+	(void) munmap (result, 4096);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test (an_ext4_on_the_whole_disk_is_read),
+	cmocka_unit_test (an_ext4_in_a_partition_is_read),
+	cmocka_unit_test (one_that_breaks_out_is_killed_and_told),
+	cmocka_unit_test (one_that_dies_is_told),
+	cmocka_unit_test (one_that_hangs_is_not_waited_for),
+	cmocka_unit_test (lies_are_void),
+	cmocka_unit_test (a_large_disk_takes_little),
+};
+
+int main (int argc, char **argv)
+{
+	if (argc == 2 && strcmp (argv[1], VMC_READER_OPTION) == 0) {
+		if (getenv ("READER_ACTS") != NULL)
+			act (getenv ("READER_ACTS"));
+		_exit (vmc_reader_main ());
+	}
+	return unit_missing ("mkfs.ext4") || unit_missing ("sfdisk") || unit_missing ("qemu-nbd") ? 0
+												  : UNIT_RUN (tests);
+}

@@ -104,6 +104,22 @@ int vmc_domain_define (const struct vmc_domain *domain, const char *xml, struct 
 	return 0;
 }
 
+int vmc_domain_disks (const struct vmc_domain *domain, struct vmc_disks *disks, struct vmc_error *err)
+{
+	int active = VMC_LIBVIRT (virDomainIsActive (domain->handle)), result;
+	char *xml;
+
+	vmc_disks_clear (disks);
+	if (active < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
+	xml = vmc_domain_xml (domain->handle, active == 0, err);
+	if (xml == NULL)
+		return -1;
+	result = vmc_domain_xml_parse (xml, disks, err);
+	free (xml);
+	return result;
+}
+
 int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *facts, struct vmc_error *err)
 {
 	int active = VMC_LIBVIRT (virDomainIsActive (domain->handle)), persistent, checkpoints;

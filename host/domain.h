@@ -37,6 +37,11 @@ char *vmc_domain_xml (virDomainPtr handle, bool inactive, struct vmc_error *err)
 int vmc_domain_define (const struct vmc_domain *domain, const char *xml, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* The disks of its XML: the live one while it runs, else that of its next start. What is in DISKS is released first; the caller
+ * releases it with vmc_disks_clear, whatever is returned. */
+int vmc_domain_disks (const struct vmc_domain *domain, struct vmc_disks *disks, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Fill all of FACTS but the agent. */
 int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *facts, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -38,20 +38,6 @@ static bool is_overlay (const struct vmc_disk *disk, const char *uuid)
 	       (strlen (disk->backing[0]) == stem && strncmp (disk->backing[0], disk->path, stem) == 0);
 }
 
-static int read_disks (const struct vmc_domain *domain, struct vmc_disks *disks, struct vmc_error *err)
-{
-	int active = VMC_LIBVIRT (virDomainIsActive (domain->handle)), result;
-	char *xml = active < 0 ? NULL : vmc_domain_xml (domain->handle, active == 0, err);
-
-	if (active < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
-	if (xml == NULL)
-		return -1;
-	result = vmc_domain_xml_parse (xml, disks, err);
-	free (xml);
-	return result;
-}
-
 static const struct vmc_disk *find_overlay (const struct vmc_disks *disks, const char *uuid)
 {
 	for (size_t i = 0; i < disks->count; i++)
@@ -86,7 +72,7 @@ static int adopt (const struct vmc_domain *domain, struct vmc_journal *journal, 
 
 	if (domain->handle == NULL)
 		return 0;
-	if (read_disks (domain, &disks, err) < 0)
+	if (vmc_domain_disks (domain, &disks, err) < 0)
 		return -1;
 	disk = find_overlay (&disks, domain->uuid);
 	if (disk == NULL)

@@ -228,26 +228,12 @@ static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, enum 
 	return result;
 }
 
-/* Read the XML anew: somebody may have changed the domain since. */
-static int read_disks (struct vmc_run *run, struct vmc_error *err)
-{
-	char *xml = vmc_domain_xml (run->domain.handle, false, err);
-	int result;
-
-	if (xml == NULL)
-		return -1;
-	vmc_disks_clear (&run->disks);
-	result = vmc_domain_xml_parse (xml, &run->disks, err);
-	free (xml);
-	return result;
-}
-
 static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_choice wanted, const char *why,
 		     struct vmc_disk_report *report, struct vmc_error *err)
 {
 	const struct vmc_disk *disk;
 
-	if (read_disks (run, err) < 0)
+	if (vmc_domain_disks (&run->domain, &run->disks, err) < 0) /* somebody may have changed the domain since */
 		return -1;
 	disk = vmc_disks_find (&run->disks, target);
 	if (disk == NULL || strcmp (disk->path, report->path) != 0)
@@ -311,7 +297,7 @@ static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vm
 
 	if (active < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
-	if (read_disks (run, err) < 0 || check_choice (run, err) < 0)
+	if (vmc_domain_disks (&run->domain, &run->disks, err) < 0 || check_choice (run, err) < 0)
 		return -1;
 	if (active == 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the domain is not running");

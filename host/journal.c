@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "directories.h"
+#include "file.h"
 
 #define SUFFIX ".journal"
 #define JOURNAL_MAX_BYTES (16 << 20) /* libvirt sends at most 4 MiB of XML, every byte of which may be escaped here */
@@ -234,38 +235,18 @@ static int decode (const char *text, size_t length, const char *uuid, struct vmc
 	return result;
 }
 
-/* All LENGTH bytes of the file and a zero, to be freed; NULL with errno set. What is in it is believed, so it must be a file
- * that only we can have written. */
-static char *read_file (int fd, size_t *length)
+/* What is in it is believed, so it must be a file that only we can have written. NULL with errno set. */
+static char *read_own (int fd, size_t *length)
 {
 	struct stat status;
-	size_t used = 0;
-	ssize_t got = 1;
-	char *text;
 
 	if (fstat (fd, &status) < 0)
 		return NULL;
-	if (!S_ISREG (status.st_mode) || status.st_size > JOURNAL_MAX_BYTES) {
-		errno = EINVAL;
-		return NULL;
-	}
-	if (status.st_uid != geteuid () || (status.st_mode & 022) != 0) {
+	if (S_ISREG (status.st_mode) && (status.st_uid != geteuid () || (status.st_mode & 022) != 0)) {
 		errno = EPERM;
 		return NULL;
 	}
-	text = malloc ((size_t) status.st_size + 1);
-	while (text != NULL && got > 0 && used < (size_t) status.st_size) {
-		got = read (fd, text + used, (size_t) status.st_size - used);
-		used += got > 0 ? (size_t) got : 0;
-	}
-	if (text != NULL && got < 0) {
-		free (text);
-		return NULL;
-	}
-	if (text != NULL)
-		text[used] = 0;
-	*length = used;
-	return text;
+	return vmc_file_read (fd, JOURNAL_MAX_BYTES, length);
 }
 
 int vmc_journal_read (const char *uuid, struct vmc_journal *journal, struct vmc_error *err)
@@ -281,7 +262,7 @@ int vmc_journal_read (const char *uuid, struct vmc_journal *journal, struct vmc_
 		return 0;
 	if (fd < 0)
 		return vmc_fail (err, VMC_INTERRUPTED, errno, "cannot open the journal '%s'", path);
-	text = read_file (fd, &length);
+	text = read_own (fd, &length);
 	(void) close (fd);
 	if (text == NULL)
 		return vmc_fail (err, VMC_INTERRUPTED, errno, "cannot read the journal '%s'", path);

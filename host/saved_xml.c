@@ -1,16 +1,15 @@
 /* saved_xml.c - see saved_xml.h */
 #include "saved_xml.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "directories.h"
+#include "file.h"
 
 #define DIRECTORY "/etc/libvirt/qemu"
 #define FILE_MAX_BYTES (16 << 20)
@@ -19,20 +18,14 @@
 static char *read_text (const char *path)
 {
 	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat status;
-	char *text = NULL;
-	ssize_t length;
+	size_t length;
+	char *text;
 
 	if (fd < 0)
 		return NULL;
-	if (fstat (fd, &status) == 0 && status.st_size < FILE_MAX_BYTES)
-		text = calloc (1, (size_t) status.st_size + 1);
-	length = text ? read (fd, text, (size_t) status.st_size) : 0;
+	text = vmc_file_read (fd, FILE_MAX_BYTES, &length);
 	(void) close (fd);
-	if (length >= 0)
-		return text;
-	free (text);
-	return NULL;
+	return text;
 }
 
 /* Does a disk of the saved XML lie on PATH? -1: there is no such file here. */

@@ -135,19 +135,9 @@ static mode_t mode_of (int flags, va_list arguments)
 	return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE ? va_arg (arguments, mode_t) : 0;
 }
 
-#define DEFINE_OPEN(name) \
-	int name (const char *path, int flags, ...) \
-	{ \
-		va_list arguments; \
-		mode_t mode; \
-\
-		va_start (arguments, flags); \
-		mode = mode_of (flags, arguments); \
-		va_end (arguments); \
-		return open_at (AT_FDCWD, path, flags, mode); \
-	}
-#define DEFINE_OPENAT(name) \
-	int name (int directory, const char *path, int flags, ...) \
+/* The function NAME, with the parameters that follow and the mode, where there is one, behind them. */
+#define DEFINE_OPEN(name, directory, ...) \
+	int name (__VA_ARGS__, ...) \
 	{ \
 		va_list arguments; \
 		mode_t mode; \
@@ -157,10 +147,10 @@ static mode_t mode_of (int flags, va_list arguments)
 		va_end (arguments); \
 		return open_at (directory, path, flags, mode); \
 	}
-DEFINE_OPEN (open)
-DEFINE_OPEN (open64)
-DEFINE_OPENAT (openat)
-DEFINE_OPENAT (openat64)
+DEFINE_OPEN (open, AT_FDCWD, const char *path, int flags)
+DEFINE_OPEN (open64, AT_FDCWD, const char *path, int flags)
+DEFINE_OPEN (openat, directory, int directory, const char *path, int flags)
+DEFINE_OPEN (openat64, directory, int directory, const char *path, int flags)
 
 int __open_2 (const char *path, int flags);
 int __open64_2 (const char *path, int flags);

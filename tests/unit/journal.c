@@ -379,44 +379,48 @@ static void a_part_of_a_journal_is_damage (void **state)
 	free (text);
 }
 
+/* Put the journal there with LENGTH bytes of END in place of its last CUT. */
+static void put_with_end (size_t cut, const char *end, size_t length)
+{
+	size_t whole;
+	char *text;
+
+	write_journal ();
+	text = get (&whole);
+	assert_true (whole > cut);
+	text = realloc (text, whole - cut + length);
+	assert_non_null (text);
+	memcpy (text + whole - cut, end, length);
+	put (PATH, text, whole - cut + length);
+	free (text);
+}
+
 static void what_follows_a_journal_is_damage (void **state)
 {
 	static const struct {
 		const char *text;
 		size_t length;
 	} cases[] = {{"x", 1}, {"{}", 2}, {"}", 1}, {"\0", 1}, {"\0\0\0\0", 4}, {"\0x", 2}};
-	size_t length;
-	char *text;
 
 	(void) state;
-	write_journal ();
-	text = get (&length);
-	text = realloc (text, length + 4);
 	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
-		memcpy (text + length, cases[i].text, cases[i].length);
-		put (PATH, text, length + cases[i].length);
+		put_with_end (0, cases[i].text, cases[i].length);
 		assert_unreadable ("something behind it", "is damaged");
 	}
-	free (text);
 }
 
 /* We write none of this, so it is not ours. */
 static void what_is_nearly_json_is_damage (void **state)
 {
 	static const char *const ends[] = {",}", "/**/}"};
-	size_t length;
-	char *text;
 
 	(void) state;
-	write_journal ();
-	text = get (&length);
-	text = realloc (text, length + 10);
+	put_with_end (1, "}", 1);
+	assert_read ();
 	for (size_t i = 0; i < UNIT_COUNT (ends); i++) {
-		strcpy (text + length - 1, ends[i]);
-		put (PATH, text, strlen (text));
+		put_with_end (1, ends[i], strlen (ends[i]));
 		assert_unreadable (ends[i], "is damaged");
 	}
-	free (text);
 }
 
 static void what_is_no_object_is_damage (void **state)

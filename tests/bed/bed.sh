@@ -39,12 +39,6 @@ expect_status ()        # WANTED COMMAND... - run COMMAND, keep its output in $w
 expect_text () { grep -q -- "$2" "$1" || { cat "$1" >&2; fail "no '$2' in $1"; }; }
 allocated () { echo $(( $(stat -c %b "$1") * 512 )); }
 
-at_point ()             # POINT ACTION COMMAND... - let something happen at a fault point of COMMAND; output as for expect_status
-{
-    local point=$1 action=$2; shift 2
-    { VMC_FAULT_POINT=$point VMC_FAULT_ACTION=$action "$@" >"$work/out" 2>"$work/err"; } 2>/dev/null
-}
-
 # --- images -----------------------------------------------------------------------------------------------------
 
 make_files ()           # DIRECTORY MIB - files of several sizes with a list of their checksums

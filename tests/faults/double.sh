@@ -29,7 +29,6 @@ opened_for ()           # MILLISECONDS - somebody has the overlay open for writi
 
 say "the guest was switched off, but its QEMU has not given up its locks yet"
 at thawed "$killed" $run
-note_synced
 virsh -q destroy g
 opened_for 2500
 recover 0
@@ -39,7 +38,6 @@ check_home; check_data
 
 say "somebody has the overlay of a guest that is off open for good"
 at thawed "$killed" $run
-note_synced
 virsh -q destroy g
 opened_for 60000
 recover 5 "somebody has .* open for writing: if its QEMU still runs"

@@ -7,19 +7,28 @@
 vmcompact=$top_builddir/tests/faults/vmcompact
 state=/var/lib/vmcompact
 size=160 dirty=60 files=8       # MiB, of the guest's disk
+mounts="mount /dev/vda1 /mnt"   # in the guest
+writers=2
 
 # --- a run with a fault -----------------------------------------------------------------------------------------
 
-# at POINT LINE COMMAND... - run COMMAND; LINE is done by bash at POINT, with $pid set. Sets $status, keeps out and err.
-at ()
+# try_at POINT LINE COMMAND... - run COMMAND; LINE is done by bash at POINT, with $pid set, and if it ends well, $work/fired is
+# made. Sets $status, keeps out and err.
+try_at ()
 {
     local point=$1 line=$2; shift 2
     rm -f "$work/fired"
     printf 'set -eu; unset VMC_FAULT_POINT\npid=$1 work=%s images=%s\n%s\n' "$work" "$images" "$line" >"$work/action"
     status=0
     { VMC_FAULT_POINT=$point VMC_FAULT_ACTION="bash $work/action \$PID >$work/action.log 2>&1 && touch $work/fired" \
-        timeout 120 "$@" >"$work/out" 2>"$work/err"; } 2>/dev/null || status=$?
-    wait_until 3 test -e "$work/fired" || { cat "$work/action.log" "$work/err" >&2; fail "nothing was done at '$point'"; }
+        timeout "${at_most_s:-120}" "$@" >"$work/out" 2>"$work/err"; } 2>/dev/null || status=$?
+}
+
+# at POINT LINE COMMAND... - the same, and it is certain that LINE was done
+at ()
+{
+    try_at "$@"
+    wait_until 3 test -e "$work/fired" || { cat "$work/action.log" "$work/err" >&2; fail "nothing was done at '$1'"; }
 }
 
 # while_at POINT LINE STATUS [TEXT] - $run, during which somebody does LINE: its exit status, and one sentence
@@ -59,7 +68,7 @@ for path in sys.argv[1:]:
 
 # --- the guest --------------------------------------------------------------------------------------------------
 
-new_guest ()            # [FORMAT] [EXTRA_DISK_XML...] - define and start "g", with an agent and two writers
+new_guest ()            # [FORMAT] [EXTRA_DEVICE_XML...] - define and start "g", with an agent and its writers
 {
     local format=${1:-qcow2}; [ $# = 0 ] || shift
     make_image g "$format" "$size" "$dirty" "$files" mbr
@@ -79,10 +88,10 @@ boot_guest ()           # what was synced before it went off must be there
     note_synced
     : >"$work/g.console"
     start_guest g
-    guest g "mount /dev/vda1 /mnt" || fail "mount"
+    guest g "$mounts" || fail "mount"
     check_synced
     start_agent g
-    start_writers g /mnt 2
+    [ $writers = 0 ] || start_writers g /mnt $writers
 }
 
 note_synced ()          # what the writers have said so far; a new boot makes the console empty

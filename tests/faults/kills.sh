@@ -125,8 +125,7 @@ tell ()                 # POINT VICTIM FIRED LOST FROZEN LEFT
 round ()                # POINT VICTIM
 {
     up
-    rm -f "$work/fired"
-    at_point "$1" "$work/kill $2 \$PID $work" timeout 200 "$vmcompact" --method="$method" g || true
+    at_most_s=200 try_at "$1" "$work/kill $2 \$pid $work" "$vmcompact" --method="$method" g
     [ -e "$work/fired" ] || { tell "$1" "$2" 0 0 0 0; return 0; }
     after "$2"
     tell "$1" "$2" 1 $lost $frozen $left

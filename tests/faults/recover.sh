@@ -1,23 +1,15 @@
 # What a killed run leaves, and what may happen to the domain before somebody runs vmcompact --recover.
-. "$(dirname "$0")/../bed/bed.sh"
+. "$(dirname "$0")/faults.sh"
 
-vmcompact=$top_builddir/tests/faults/vmcompact
-journals=/var/lib/vmcompact
 overlay=$images/g.qcow2.vmcompact-overlay
+mounts="mkdir -p /h; mount /dev/vda1 /mnt && mount /dev/vdb /h"
+writers=0       # nothing is to change between two looks
 n=0
-
-up ()
-{
-    : >"$work/g.console"
-    start_guest g
-    guest g "mkdir -p /h; mount /dev/vda1 /mnt && mount /dev/vdb /h"
-    start_agent g
-}
 
 killed_at ()            # POINT [OPTION...] - a run that dies there
 {
     local point=$1; shift
-    at_point "$point" 'kill -9 $PID' "$vmcompact" --method=commit "$@" g && fail "not killed at $point"
+    at "$point" 'kill -9 $pid' "$vmcompact" --method=commit "$@" g
     n=$((n + 1))
     guest g "echo $n >/mnt/after && sync" || fail "the guest does not write after a kill at $point"
 }
@@ -26,15 +18,15 @@ home ()                 # all is as before, and what the guest wrote after the k
 {
     virsh dumpxml --inactive g | diff "$work/g.inactive" - || fail "the inactive XML changed"
     (cd "$images" && find . | sort) | diff "$work/folder" - || fail "something is left"
-    [ -z "$(ls $journals)" ] || fail "a journal is left"
-    if [ "$(virsh domstate g)" = running ]; then live_disks g | diff "$work/g.live" - || fail "the live XML changed"; else up; fi
+    [ -z "$(ls $state)" ] || fail "a journal is left"
+    if [ "$(virsh domstate g)" = running ]; then live_disks g | diff "$work/g.live" - || fail "the live XML changed"; else boot_guest; fi
     guest g "[ \$(cat /mnt/after) = $n ]" || fail "what the guest wrote last is lost"
     check_files g /mnt
 }
 
 recovers () { expect_status 0 "$vmcompact" --recover "$@"; home; }
 
-sums () { find "$images" $journals -type f -exec md5sum {} + | sort; }
+sums () { find "$images" $state -type f -exec md5sum {} + | sort; }
 
 left_alone ()           # TEXT COMMAND... - exit status 5, one sentence, nothing changed
 {
@@ -46,11 +38,8 @@ left_alone ()           # TEXT COMMAND... - exit status 5, one sentence, nothing
     [ "$(sums)" = "$before" ] || [ "$(virsh domstate g 2>/dev/null)" = running ] || fail "something was changed"
 }
 
-make_image g qcow2 256 100 20 mbr
 make_image h raw 128 60 5 disk
-define_guest g "$(disk_xml vda "$images/g.qcow2")" "$(disk_xml vdb "$images/h.raw")"
-up
-remember g
+new_guest qcow2 "$(disk_xml vdb "$images/h.raw")"
 
 say "nothing to recover: nothing is touched, at once"
 touch "$work/stamp"
@@ -60,7 +49,7 @@ expect_status 0 "$vmcompact" --recover g
 took=$(( ($(date +%s%3N) - began) / 2 ))
 say "took $took ms"
 [ ! -s "$work/out" ] && [ ! -s "$work/err" ] || fail "it printed something"
-[ -z "$(find $journals /etc/libvirt/qemu -newer "$work/stamp")" ] || fail "something was touched"
+[ -z "$(find $state /etc/libvirt/qemu -newer "$work/stamp")" ] || fail "something was touched"
 check_same g
 expect_status 2 "$vmcompact" --recover nobody
 
@@ -77,7 +66,7 @@ recovers
 
 say "killed; then the guest is switched off and started, on the overlay"
 killed_at guarded
-virsh -q destroy g; up
+virsh -q destroy g; boot_guest
 guest g "[ \$(cat /mnt/after) = $n ]" || fail "the chain of the persistent XML is not complete"
 recovers
 
@@ -93,19 +82,19 @@ killed_at redirected
 VMC_FAULT_LOG=$work/points "$vmcompact" --recover
 for point in $(awk '!seen[$0]++' "$work/points"); do
     killed_at redirected
-    at_point "$point" 'kill -9 $PID' "$vmcompact" --recover && fail "not killed at $point"
+    at "$point" 'kill -9 $pid' "$vmcompact" --recover
     guest g "sync" || fail "the guest does not write after a kill at $point of the recovery"
     recovers
 done
 for point in commit-offline committed-offline define remove removed home; do
     killed_at redirected
     virsh -q destroy g
-    at_point "$point" 'kill -9 $PID' "$vmcompact" --recover && fail "not killed at $point"
+    at "$point" 'kill -9 $pid' "$vmcompact" --recover
     recovers
 done
 
 say "run and keeper are killed while the guest is paused: the next run resumes it"
-at_point paused 'pkill -9 -f "[k]eeper-child"; kill -9 $PID' "$vmcompact" --method=commit g && fail "not killed"
+at paused 'pkill -9 -f "[k]eeper-child"; kill -9 $pid' "$vmcompact" --method=commit g
 sleep 0.5
 [ "$(virsh domstate g)" = paused ] || fail "the guest is not paused, so this proves nothing"
 expect_status 0 "$vmcompact" --recover
@@ -114,13 +103,14 @@ home
 
 say "the pivot is done, but libvirt's note of it is lost: the base is newer, the overlay must not be committed"
 for started in no yes; do
-    at_point redirected "virsh dumpxml --inactive g >$work/stale.xml" "$vmcompact" --method=commit g || fail "a run: $(cat "$work/err")"
+    at redirected "virsh dumpxml --inactive g >$work/stale.xml" "$vmcompact" --method=commit g
+    expect_end 0
     killed_at remove
     virsh -q destroy g
     virsh -q define "$work/stale.xml"
     if [ $started = yes ]; then
         cp "$images/g.qcow2" "$work/newest"
-        up
+        boot_guest
         left_alone "had been moved" "$vmcompact" --recover
         virsh -q destroy g
         cp "$work/newest" "$images/g.qcow2"
@@ -130,20 +120,20 @@ done
 
 say "the journal is lost: a running domain is brought home, one that is off is left alone"
 killed_at punch
-rm $journals/*
+rm $state/*
 recovers g
 killed_at punch
-rm $journals/*; virsh -q destroy g
+rm $state/*; virsh -q destroy g
 left_alone "no journal that tells" "$vmcompact" --recover
-up
+boot_guest
 recovers
 
 say "the journal is damaged: nothing is done"
 killed_at punch
 uuid=$(virsh domuuid g | head -n 1)
-cp "$journals/$uuid.journal" "$work/journal"; echo '{' >"$journals/$uuid.journal"
+cp "$state/$uuid.journal" "$work/journal"; echo '{' >"$state/$uuid.journal"
 left_alone "is damaged" "$vmcompact" --recover
-cp "$work/journal" "$journals/$uuid.journal"
+cp "$work/journal" "$state/$uuid.journal"
 recovers
 
 say "renamed"
@@ -182,7 +172,7 @@ recovers
 say "the overlay in a directory of its own; the journal lost"
 mkdir "$work/overlays"; chmod 755 "$work/overlays"
 killed_at punch --overlay-dir="$work/overlays"
-rm $journals/*
+rm $state/*
 recovers
 [ -z "$(ls "$work/overlays")" ] || fail "the overlay is left"
 

@@ -12,10 +12,11 @@
  *   anywhere else, or gone       somebody has edited, moved or undefined the domain: its disks and the overlay are not touched
  *
  * Which of the two counts, if the XML is found on the overlay? Before the pivot the guest is paused, and goes on only when the
- * journal says that the domain is on the base. So until then the overlay counts, or both say the same, whatever QEMU and
- * libvirt have done before they died; and from then on the overlay is never committed again. Two things weaken that, both only
- * if the host crashes in the same moment: a journal that can no longer be written, which does not stop the way home, and a pause
- * that takes so long that the keeper ends it.
+ * journal says that the domain is on the base, or the XML that libvirt has saved no longer names the overlay. So until then the
+ * overlay counts, or both say the same, whatever QEMU and libvirt have done before they died; and from then on the overlay is
+ * never committed again. A journal that can no longer be written does not stop the way home. One thing weakens all this, only if
+ * the host crashes in the same moment: a pause that takes so long that the keeper ends it, because the host is slow, or because
+ * neither the journal nor libvirt's XML can be written.
  *
  * Unsure means hands off: a domain that is off because it was saved or moved, one that is on its base although the overlay
  * has data that we did not commit. And the overlay is removed only if it is the very file that we made.
@@ -390,8 +391,7 @@ static int step_forgotten (const struct vmc_overlay *overlay, const struct vmc_o
 				 overlay->journal.base, overlay->journal.overlay);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the domain is on its image again, but libvirtd died before it had noted that; when the guest "
-			 "has "
-			 "been switched off, run vmcompact --recover");
+			 "has been switched off, run vmcompact --recover");
 }
 
 /* Somebody's overlay lies on ours. Ours can be committed from under it; no pivot, no choice to be made. */
@@ -548,8 +548,7 @@ static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *e
 		return 0;
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the disk no longer lies on the overlay '%s', but it was not us who committed that; remove it "
-			 "if "
-			 "you have committed it into '%s'",
+			 "if you have committed it into '%s'",
 			 journal->overlay, journal->base);
 }
 

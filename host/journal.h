@@ -1,9 +1,9 @@
 /* journal.h - what is written down about a run that is away from home, for the run that comes after a crash
  *
- * One file for a domain, in VMC_STATE_DIRECTORY, written before each step that changes something. It is there from before the
- * overlay is made until after the overlay is gone; at most one disk of a domain is away at a time. It is a hint: where the
- * domain is, libvirt says. Only three things cannot be seen there, and are taken from here: which file is the overlay that we
- * made, whether its contents or those of the base count, and whether it was us who paused the guest.
+ * One file for a domain, in VMC_STATE_DIRECTORY, written before each step that changes something; on the way home, if it can be.
+ * It is there from before the overlay is made until after the overlay is gone; at most one disk of a domain is away at a time. It
+ * is a hint: where the domain is, libvirt says. Only three things cannot be seen there, and are taken from here: which file is the
+ * overlay that we made, whether its contents or those of the base count, and whether it was us who paused the guest.
  */
 #ifndef VMC_JOURNAL_H
 #define VMC_JOURNAL_H

@@ -1,8 +1,10 @@
 /* keeper.c - the keeper of pause.h: resumes the guest when the run that paused it has died, or is stuck
  *
- * It waits for one word from the run. If the run ends without it, the keeper takes the domain's lock (unless another run has
- * it, which resumes the guest by itself), writes into the journal where the domain is, and resumes. If the run only takes too
- * long, it resumes at once, and stays. Killed together with the run, it leaves the journal, and the next run resumes.
+ * It waits for one word from the run. If the run ends without it, the keeper takes the domain's lock (while another run has it,
+ * which resumes the guest by itself, it waits), writes down where the domain is, and resumes. If that cannot be written down, the
+ * guest goes on when its time is over, and the keeper tries again, for a day. If the run only takes too long, the keeper resumes,
+ * and again, for as long as the run lives and has not said its word: the pause may be yet to come. Killed together with the run, it
+ * leaves the journal, and the next run resumes.
  */
 #include <errno.h>
 #include <poll.h>

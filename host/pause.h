@@ -2,10 +2,10 @@
  *
  * Two moments need it: the start of a commit by a QEMU that loses what is written just then, and the move from the overlay to
  * the base. While the guest stands still in the move, overlay and base say the same, so that a crash leaves nothing to choose
- * wrongly; it goes on when the journal says which of the two counts.
+ * wrongly; it goes on when the journal, or the XML that libvirt has saved, says which of the two counts.
  *
  * A second process, the keeper, is there before the guest is paused. It resumes the guest when we die, or are stuck for too
- * long; it goes on trying for as long as libvirtd is away.
+ * long; while libvirtd is away it goes on trying, for a day.
  */
 #ifndef VMC_PAUSE_H
 #define VMC_PAUSE_H

@@ -10,7 +10,7 @@
  *                 process can be traced or signalled by it, no file is its own. Whoever is not root stays who he is.
  *   limits        address space, processor time, processes and descriptors; the death of the parent kills it.
  *   libraries     are set up by the caller now: the NBD handshake with qemu-nbd, in which the guest has no say, and the file
- *                 in memory. What else they need from the system they then have.
+ *                 in memory. What the C library asks the system once, it is made to ask now (warm_up).
  *   system calls  a seccomp filter, default SCMP_ACT_KILL_PROCESS. Calls that name a descriptor are held to the one that they
  *                 are for; memory can be mapped, but neither a file nor anything executable; nothing makes a new
  *                 descriptor, process or name.
@@ -242,11 +242,25 @@ static int fill (scmp_filter_ctx filter, int memory_fd)
 	return result == 0 ? seccomp_load (filter) : result;
 }
 
+static int compare_bytes (const void *a, const void *b)
+{
+	return *(const unsigned char *) a - *(const unsigned char *) b;
+}
+
+/* Before it sorts more than 1 KiB for the first time, glibc's qsort looks how much memory there is: by sysinfo, or in /proc. */
+static void warm_up (void)
+{
+	unsigned char bytes[4096] = {1};
+
+	qsort (bytes, sizeof bytes, 1, compare_bytes);
+}
+
 int vmc_sandbox_close (int memory_fd, struct vmc_error *err)
 {
 	scmp_filter_ctx filter = seccomp_init (SCMP_ACT_KILL_PROCESS);
 	int result;
 
+	warm_up ();
 	if (filter == NULL)
 		return vmc_fail (err, VMC_FAILED, 0,
 				 "cannot filter system calls: no memory, or a kernel before Linux 4.14");

@@ -149,6 +149,31 @@ static void memory_and_the_file_in_it_can_be_used (void **state)
 	(void) assert_lives (use_memory);
 }
 
+static int compare_bytes (const void *a, const void *b)
+{
+	return *(const unsigned char *) a - *(const unsigned char *) b;
+}
+
+/* As lists of ranges are sorted, and errors are put into words. */
+static void sort_and_tell (void)
+{
+	struct vmc_error err;
+	char *bytes = calloc (1, 1 << 20);
+
+	if (bytes == NULL)
+		_exit (1);
+	bytes[0] = 'x';
+	qsort (bytes, 1 << 20, 1, compare_bytes);
+	if (bytes[(1 << 20) - 1] != 'x' || vmc_fail (&err, VMC_FAILED, EIO, "%s", strerror (EIO)) != -1)
+		_exit (2);
+}
+
+static void what_libraries_ask_once_was_asked_before (void **state)
+{
+	(void) state;
+	(void) assert_lives (sort_and_tell);
+}
+
 static void trap (void)
 {
 	__builtin_trap ();
@@ -311,6 +336,7 @@ static void the_other_walls_stand_without_the_filter (void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (one_that_only_talks_lives),
 	cmocka_unit_test (memory_and_the_file_in_it_can_be_used),
+	cmocka_unit_test (what_libraries_ask_once_was_asked_before),
 	cmocka_unit_test (another_death_is_another_signal),
 	KILLS (opening_a_file),
 	KILLS (creating_a_file),

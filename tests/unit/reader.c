@@ -284,8 +284,11 @@ static void measure (int fd, uint64_t disk_bytes, long *result)
 	struct vmc_error err;
 
 	if (vmc_reader_run (fd, disk_bytes, start_ms + LONG_MS, &reading, &err) < 0 || !reading.places[0].usable ||
-	    getrusage (RUSAGE_CHILDREN, &usage) < 0)
+	    getrusage (RUSAGE_CHILDREN, &usage) < 0) {
+		(void) printf ("# %s\n", reading.count == 1 ? reading.places[0].why_not : err.text);
+		(void) fflush (stdout);
 		_exit (1);
+	}
 	result[0] = usage.ru_maxrss;
 	result[1] = (long) (vmc_now_ms () - start_ms);
 	_exit (0);

@@ -12,12 +12,14 @@
 
 #include "error.h"
 
+/* Bytes, from the start of the filesystem. */
 #define VMC_EXT4_SUPERBLOCK_OFFSET 1024
 #define VMC_EXT4_SUPERBLOCK_BYTES 1024
 
 struct vmc_ext4_geometry {
 	uint64_t blocks; /* block_bytes each */
 	uint32_t block_bytes;
+	uint32_t cluster_blocks; /* blocks that are free or used together: 1 without bigalloc */
 	uint32_t groups;
 	bool metadata_csum;
 	unsigned char uuid[16];

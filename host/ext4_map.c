@@ -2,8 +2,11 @@
  *
  * libext2fs reads through an I/O manager of ours: blocks of the filesystem are bytes of the source, and what would be a
  * write fails. The library does not look at needs_recovery, at the error state or at where the bitmaps lie (a bitmap
- * outside the device reads as a group that is all free), so that is done here. Nothing is believed until all of it holds:
- * the ranges are collected in a list of their own and handed over at the end.
+ * outside the device reads as a group that is all free), so that is done here. The bitmaps are read here as well, one after the
+ * other: each is checked before the next, none is read where the descriptor does not say so, and it takes the memory of one.
+ * Nothing is believed until all of it holds: the ranges are collected in a list of their own and handed over at the end.
+ *
+ * A bitmap has a bit for each cluster, which is a block unless the filesystem has bigalloc.
  */
 #include "ext4_map.h"
 
@@ -12,6 +15,8 @@
 #include <ext2fs/ext2fs.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "ext4_layout.h"
 
 #define JOURNAL_MAGIC 0xC03B3998u
 
@@ -136,22 +141,11 @@ static bool inside (ext2_filsys fs, uint64_t block, uint64_t count)
 	return block >= fs->super->s_first_data_block && block < blocks && count <= blocks - block;
 }
 
-static int check_group (ext2_filsys fs, dgrp_t group, bool checksums, struct vmc_error *err)
+static int check_descriptors (ext2_filsys fs, struct vmc_error *err)
 {
-	if (!inside (fs, ext2fs_block_bitmap_loc (fs, group), 1) ||
-	    !inside (fs, ext2fs_inode_bitmap_loc (fs, group), 1) ||
-	    !inside (fs, ext2fs_inode_table_loc (fs, group), fs->inode_blocks_per_group))
-		return refuse (err, "a bitmap or table lies outside of it");
-	if (checksums && !ext2fs_group_desc_csum_verify (fs, group))
-		return refuse (err, "a group descriptor has a wrong checksum");
-	return 0;
-}
-
-static int check_groups (ext2_filsys fs, bool checksums, struct vmc_error *err)
-{
-	for (dgrp_t group = 0; group < fs->group_desc_count; group++)
-		if (check_group (fs, group, checksums, err) < 0)
-			return -1;
+	for (dgrp_t group = 0; ext2fs_has_group_desc_csum (fs) && group < fs->group_desc_count; group++)
+		if (!ext2fs_group_desc_csum_verify (fs, group))
+			return refuse (err, "a group descriptor has a wrong checksum");
 	return 0;
 }
 
@@ -163,6 +157,8 @@ static int check_journal (ext2_filsys fs, struct vmc_error *err)
 	uint32_t magic, start, error;
 	blk64_t where;
 
+	if (!ext2fs_has_feature_journal (fs->super))
+		return 0;
 	if (fs->super->s_journal_inum != EXT2_JOURNAL_INO || fs->super->s_journal_dev != 0)
 		return refuse (err, "its journal is not inside of it");
 	if (ext2fs_read_inode (fs, EXT2_JOURNAL_INO, &inode) != 0 ||
@@ -186,43 +182,153 @@ static int check_journal (ext2_filsys fs, struct vmc_error *err)
 	return error == 0 ? 0 : refuse (err, "its journal is marked as having errors; run e2fsck in the guest");
 }
 
-/* Add the free blocks of one group to MAP, count them in *COUNT. */
-static int map_group (ext2_filsys fs, dgrp_t group, uint64_t offset, struct vmc_extents *map, uint64_t *count,
-		      struct vmc_error *err)
+/* --- the bitmaps ------------------------------------------------------------------------------- */
+
+struct mapping {
+	ext2_filsys fs;
+	uint64_t offset;           /* bytes, of the filesystem on the disk */
+	struct vmc_extents layout; /* blocks that are never free */
+	size_t next;               /* the first of its ranges that does not end before the group */
+	unsigned char *bits;       /* the bitmap of one group: set is used */
+	struct vmc_extents *map;
+};
+
+/* One group: its first block, and its clusters, of which the last may be cut off by the end of the filesystem. */
+struct group {
+	dgrp_t number;
+	uint64_t first, end; /* blocks */
+	uint32_t clusters;
+	bool never_written; /* its bitmap: all is free but what the layout names */
+};
+
+static struct group get_group (ext2_filsys fs, dgrp_t number)
 {
-	blk64_t block = ext2fs_group_first_block2 (fs, group), last = ext2fs_group_last_block2 (fs, group);
+	struct group group = {.number = number,
+			      .first = ext2fs_group_first_block2 (fs, number),
+			      .end = ext2fs_group_last_block2 (fs, number) + 1};
 
-	*count = 0;
-	while (block <= last) {
-		blk64_t start, end;
+	group.clusters = (uint32_t) ((group.end - group.first + EXT2FS_CLUSTER_MASK (fs)) >> fs->cluster_ratio_bits);
+	group.never_written =
+		ext2fs_has_group_desc_csum (fs) && ext2fs_bg_flags_test (fs, number, EXT2_BG_BLOCK_UNINIT);
+	return group;
+}
 
-		if (ext2fs_find_first_zero_block_bitmap2 (fs->block_map, block, last, &start) != 0)
-			break;
-		if (ext2fs_find_first_set_block_bitmap2 (fs->block_map, start, last, &end) != 0)
-			end = last + 1;
-		if (vmc_extents_add (map, offset + start * fs->blocksize, (end - start) * fs->blocksize, err) < 0)
-			return -1;
-		*count += end - start;
-		block = end;
+static int read_bitmap (struct mapping *mapping, const struct group *group, struct vmc_error *err)
+{
+	ext2_filsys fs = mapping->fs;
+
+	memset (mapping->bits, 0, fs->blocksize);
+	if (group->never_written)
+		return 0;
+	if (io_channel_read_blk64 (fs->io, ext2fs_block_bitmap_loc (fs, group->number), 1, mapping->bits) != 0)
+		return refuse (err, "a block bitmap cannot be read");
+	if (!ext2fs_block_bitmap_csum_verify (fs, group->number, (char *) mapping->bits,
+					      (int) (fs->super->s_clusters_per_group / 8)))
+		return refuse (err, "a block bitmap has a wrong checksum");
+	return 0;
+}
+
+static bool get_bit (const unsigned char *bits, uint32_t bit)
+{
+	return (bits[bit / 8] >> bit % 8 & 1) != 0;
+}
+
+/* What is never free must be in use in the bitmap; a bitmap that was never written is made here. */
+static int check_layout (struct mapping *mapping, const struct group *group, struct vmc_error *err)
+{
+	const struct vmc_extents *layout = &mapping->layout;
+	unsigned shift = (unsigned) mapping->fs->cluster_ratio_bits;
+
+	while (mapping->next < layout->count &&
+	       layout->items[mapping->next].start + layout->items[mapping->next].length <= group->first)
+		mapping->next++;
+	for (size_t i = mapping->next; i < layout->count && layout->items[i].start < group->end; i++) {
+		uint64_t start = layout->items[i].start, end = start + layout->items[i].length;
+
+		if (start < group->first)
+			start = group->first;
+		if (end > group->end)
+			end = group->end;
+		for (uint64_t block = start; block < end; block += (uint64_t) 1 << shift) {
+			uint32_t bit = (uint32_t) ((block - group->first) >> shift);
+
+			if (group->never_written)
+				mapping->bits[bit / 8] |= (unsigned char) (1 << bit % 8);
+			else if (!get_bit (mapping->bits, bit))
+				return refuse (err, "a bitmap calls free where a table or the journal lies");
+		}
 	}
 	return 0;
 }
 
-static int map_groups (ext2_filsys fs, uint64_t offset, struct vmc_extents *map, struct vmc_error *err)
+/* The first bit from FROM on that is SET, or END. */
+static uint32_t find_bit (const unsigned char *bits, uint32_t from, uint32_t end, bool set)
 {
+	unsigned char dull = set ? 0 : 0xFF;
+
+	while (from < end) {
+		if (from % 8 == 0 && bits[from / 8] == dull)
+			from += 8;
+		else if (get_bit (bits, from) == set)
+			return from;
+		else
+			from++;
+	}
+	return end;
+}
+
+/* Clusters [FIRST, END) of the group are free. Of more ranges than a map may have, the rest counts as used. */
+static int add_free (struct mapping *mapping, const struct group *group, uint32_t first, uint32_t end,
+		     struct vmc_error *err)
+{
+	ext2_filsys fs = mapping->fs;
+	uint64_t start_block = group->first + ((uint64_t) first << fs->cluster_ratio_bits),
+		 end_block = group->first + ((uint64_t) end << fs->cluster_ratio_bits);
+
+	if (end_block > group->end)
+		end_block = group->end;
+	if (mapping->map->count == VMC_MAP_MAX_RANGES)
+		return 0;
+	return vmc_extents_add (mapping->map, mapping->offset + start_block * fs->blocksize,
+				(end_block - start_block) * fs->blocksize, err);
+}
+
+/* Add the free blocks of one group to the map, count the free clusters in *COUNT. */
+static int map_group (struct mapping *mapping, dgrp_t number, uint64_t *count, struct vmc_error *err)
+{
+	struct group group = get_group (mapping->fs, number);
+	uint32_t start, end;
+
+	*count = 0;
+	if (read_bitmap (mapping, &group, err) < 0 || check_layout (mapping, &group, err) < 0)
+		return -1;
+	for (start = find_bit (mapping->bits, 0, group.clusters, false); start < group.clusters;
+	     start = find_bit (mapping->bits, end, group.clusters, false)) {
+		end = find_bit (mapping->bits, start, group.clusters, true);
+		if (add_free (mapping, &group, start, end, err) < 0)
+			return -1;
+		*count += end - start;
+	}
+	return 0;
+}
+
+static int map_groups (struct mapping *mapping, struct vmc_error *err)
+{
+	ext2_filsys fs = mapping->fs;
 	uint64_t total = 0;
 
 	for (dgrp_t group = 0; group < fs->group_desc_count; group++) {
 		uint64_t count;
 
-		if (map_group (fs, group, offset, map, &count, err) < 0)
+		if (map_group (mapping, group, &count, err) < 0)
 			return -1;
 		if (count != ext2fs_bg_free_blocks_count (fs, group))
 			return refuse (err, "the bitmap of a group does not have as many free blocks as its descriptor "
 					    "says");
 		total += count;
 	}
-	if (total != ext2fs_free_blocks_count (fs->super))
+	/* The descriptors count clusters, the superblock counts blocks. */
+	if (total << fs->cluster_ratio_bits != ext2fs_free_blocks_count (fs->super))
 		return refuse (err, "its groups do not have as many free blocks as its superblock says");
 	return 0;
 }
@@ -230,15 +336,26 @@ static int map_groups (ext2_filsys fs, uint64_t offset, struct vmc_extents *map,
 static int map_open (ext2_filsys fs, const struct vmc_ext4_geometry *geometry, uint64_t offset, struct vmc_extents *map,
 		     struct vmc_error *err)
 {
+	struct mapping mapping = {.fs = fs, .offset = offset, .map = map};
+	int result;
+
 	if (fs->group_desc_count != geometry->groups || fs->blocksize != geometry->block_bytes ||
+	    (uint32_t) EXT2FS_CLUSTER_RATIO (fs) != geometry->cluster_blocks ||
 	    ext2fs_blocks_count (fs->super) != geometry->blocks)
 		return refuse (err, "libext2fs sees another geometry");
-	if (check_groups (fs, geometry->metadata_csum || ext2fs_has_feature_gdt_csum (fs->super), err) < 0 ||
-	    check_journal (fs, err) < 0)
-		return -1;
-	if (ext2fs_read_block_bitmap (fs) != 0)
-		return refuse (err, "a block bitmap cannot be read or has a wrong checksum");
-	return map_groups (fs, offset, map, err);
+	mapping.bits = malloc (fs->blocksize);
+	if (mapping.bits == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for a block bitmap");
+	result = vmc_ext4_layout (fs, &mapping.layout, err);
+	if (result == 0)
+		result = check_descriptors (fs, err);
+	if (result == 0)
+		result = check_journal (fs, err);
+	if (result == 0)
+		result = map_groups (&mapping, err);
+	free (mapping.bits);
+	vmc_extents_clear (&mapping.layout);
+	return result;
 }
 
 int vmc_ext4_map (struct vmc_source *source, uint64_t offset, uint64_t length, struct vmc_ext4_geometry *geometry,

@@ -31,8 +31,14 @@
 #define S_FEATURE_INCOMPAT 96
 #define S_FEATURE_RO_COMPAT 100
 #define S_JOURNAL_INUM 224
+#define S_RESERVED_GDT_BLOCKS 206
+#define S_JOURNAL_DEV 228
 #define S_DESC_SIZE 254
+#define S_FIRST_META_BG 260
 #define S_BLOCKS_COUNT_HI 336
+#define S_LOG_GROUPS_PER_FLEX 372
+#define S_CHECKSUM_TYPE 373
+#define S_BACKUP_BGS 588
 
 #define GD_BLOCK_BITMAP 0
 #define GD_INODE_BITMAP 4
@@ -135,8 +141,10 @@ static void assert_refused (struct file_source disk, const char *reason)
 
 /* --- what is free ------------------------------------------------------------------------------------------------------ */
 
-/* The free ranges in bytes, as dumpe2fs lists the blocks of each group: "  Free blocks: 10-20, 25". */
-static void ask_dumpe2fs (const struct file_source *disk, uint32_t block_bytes, struct vmc_extents *list)
+/* The free ranges in bytes, as dumpe2fs lists the blocks of each group: "  Free blocks: 10-20, 25". With bigalloc these are the
+ * first blocks of clusters. */
+static void ask_dumpe2fs (const struct file_source *disk, uint32_t block_bytes, uint32_t cluster_bytes,
+			  struct vmc_extents *list)
 {
 	char command[200], line[65536];
 	struct vmc_error err;
@@ -154,8 +162,8 @@ static void ask_dumpe2fs (const struct file_source *disk, uint32_t block_bytes, 
 				break;
 			if (*at == '-')
 				last = strtoull (at + 1, &at, 10);
-			assert_int_equal (vmc_extents_add (list, first * block_bytes, (last - first + 1) * block_bytes,
-							   &err),
+			assert_int_equal (vmc_extents_add (list, first * block_bytes,
+							   (last - first) * block_bytes + cluster_bytes, &err),
 					  0);
 		}
 	}
@@ -164,14 +172,14 @@ static void ask_dumpe2fs (const struct file_source *disk, uint32_t block_bytes, 
 }
 
 /* The map is what dumpe2fs says, and adds up to what the superblock says. */
-static void assert_map_is_right (const char *options, uint64_t bytes, uint32_t block_bytes)
+static void assert_map_is_right (const char *options, uint64_t bytes, uint32_t block_bytes, uint32_t cluster_bytes)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents map = {0}, wanted = {0};
 	struct file_source disk = make_fs (options, bytes);
 
 	map_all (&disk, &map);
 	vmc_extents_normalise (&map);
-	ask_dumpe2fs (&disk, block_bytes, &wanted);
+	ask_dumpe2fs (&disk, block_bytes, cluster_bytes, &wanted);
 	assert_true (wanted.count > 0);
 	assert_int_equal (map.count, wanted.count);
 	assert_memory_equal (map.items, wanted.items, map.count * sizeof *map.items);
@@ -180,12 +188,13 @@ static void assert_map_is_right (const char *options, uint64_t bytes, uint32_t b
 	file_source_end (&disk);
 }
 
-#define MAP_TEST(name, options, mib, block_bytes) \
+#define CLUSTER_TEST(name, options, mib, block_bytes, cluster_bytes) \
 	static void name (void **state) \
 	{ \
 		(void) state; \
-		assert_map_is_right (options, (mib) *MIB, block_bytes); \
+		assert_map_is_right (options, (mib) *MIB, block_bytes, cluster_bytes); \
 	}
+#define MAP_TEST(name, options, mib, block_bytes) CLUSTER_TEST (name, options, mib, block_bytes, block_bytes)
 MAP_TEST (defaults_are_mapped, "-b 4096", 300, 4096)
 MAP_TEST (blocks_of_1_kib_are_mapped, "-b 1024", 60, 1024)
 MAP_TEST (blocks_of_2_kib_are_mapped, "-b 2048", 60, 2048)
@@ -202,6 +211,32 @@ MAP_TEST (inline_data_is_mapped, "-b 4096 -I 256 -O inline_data", 64, 4096)
 MAP_TEST (ext3_is_mapped, "-b 4096 -O ^extents,^64bit,^metadata_csum,^flex_bg,^huge_file,^dir_nlink,^extra_isize", 64,
 	  4096)
 MAP_TEST (a_filesystem_smaller_than_its_place_is_mapped, "-b 4096 -E resize=200000", 64, 4096)
+
+MAP_TEST (blocks_of_64_kib_are_mapped, "-b 65536", 300, 65536)
+MAP_TEST (many_groups_of_64_kib_are_mapped, "-b 65536 -g 1024", 300, 65536)
+MAP_TEST (without_64bit_and_flex_bg_is_mapped, "-b 4096 -g 2048 -O ^64bit,^flex_bg", 100, 4096)
+MAP_TEST (meta_bg_and_64bit_without_flex_bg_is_mapped, "-b 1024 -O meta_bg,64bit,^resize_inode,^flex_bg", 200, 1024)
+MAP_TEST (without_resize_inode_is_mapped, "-b 1024 -O ^resize_inode", 60, 1024)
+MAP_TEST (without_sparse_super_is_mapped, "-b 1024 -O ^sparse_super,^resize_inode", 60, 1024)
+MAP_TEST (sparse_super2_with_one_copy_is_mapped, "-b 1024 -O sparse_super2,^resize_inode -E num_backup_sb=1", 60, 1024)
+MAP_TEST (sparse_super2_without_copies_is_mapped, "-b 1024 -O sparse_super2,^resize_inode -E num_backup_sb=0", 60, 1024)
+MAP_TEST (packed_tables_are_mapped, "-b 4096 -G 256 -E packed_meta_blocks=1", 600, 4096)
+MAP_TEST (large_inodes_are_mapped, "-b 4096 -I 1024", 64, 4096)
+MAP_TEST (small_inodes_are_mapped, "-b 4096 -I 128", 64, 4096)
+MAP_TEST (many_inodes_are_mapped, "-b 1024 -N 65536", 60, 1024)
+MAP_TEST (no_journal_is_mapped, "-b 4096 -O ^has_journal", 64, 4096)
+MAP_TEST (ext2_is_mapped, "-b 1024 -t ext2", 60, 1024)
+MAP_TEST (ext3_by_name_is_mapped, "-b 1024 -t ext3", 60, 1024)
+MAP_TEST (a_large_journal_is_mapped, "-b 1024 -J size=32", 100, 1024)
+MAP_TEST (a_journal_without_extents_is_mapped, "-b 1024 -O ^extents,^64bit -J size=32", 100, 1024)
+MAP_TEST (quota_and_project_are_mapped, "-b 4096 -O quota,project", 64, 4096)
+MAP_TEST (an_orphan_file_is_mapped, "-b 4096 -O orphan_file", 64, 4096)
+CLUSTER_TEST (bigalloc_is_mapped, "-b 4096 -O bigalloc", 300, 4096, 65536)
+CLUSTER_TEST (bigalloc_of_1_kib_is_mapped, "-b 1024 -O bigalloc -C 16384", 300, 1024, 16384)
+CLUSTER_TEST (bigalloc_with_small_groups_is_mapped, "-b 1024 -O bigalloc -C 4096 -g 8192", 100, 1024, 4096)
+CLUSTER_TEST (bigalloc_without_checksums_is_mapped, "-b 4096 -O bigalloc,^metadata_csum -C 8192", 100, 4096, 8192)
+CLUSTER_TEST (bigalloc_without_flex_bg_is_mapped, "-b 4096 -O bigalloc,^flex_bg,^resize_inode -C 16384 -g 16384", 300,
+	      4096, 16384)
 
 /* A block full of the mark is one of a file, unless that was deleted: the bytes say so, whatever tables say. */
 static void no_block_of_a_file_is_free (void **state)
@@ -308,25 +343,23 @@ static void the_error_state_is_refused (void **state)
 	assert_refused (disk, "marked as having errors");
 }
 
-static void a_state_that_is_not_valid_is_refused (void **state)
+static void a_state_that_is_not_clean_is_refused (void **state)
 {
 	struct file_source disk = make_plain ();
 
 	(void) state;
 	put16 (&disk, SUPER (S_STATE), 0);
-	assert_refused (disk, "not marked as valid");
+	assert_refused (disk, "boot it and shut it down cleanly, or run e2fsck");
 }
 
-static void bigalloc_is_refused (void **state)
+/* As it is while it is mounted: nothing else tells that it is being written. */
+static void no_journal_and_not_clean_is_refused (void **state)
 {
-	(void) state;
-	assert_refused (make_fs ("-b 4096 -O bigalloc", 64 * MIB), "it has bigalloc");
-}
+	struct file_source disk = make_fs ("-b 4096 -O ^has_journal,^metadata_csum", 64 * MIB);
 
-static void no_journal_is_refused (void **state)
-{
 	(void) state;
-	assert_refused (make_fs ("-b 4096 -O ^has_journal", 64 * MIB), "it has no journal");
+	put16 (&disk, SUPER (S_STATE), 0);
+	assert_refused (disk, "boot it and shut it down cleanly, or run e2fsck");
 }
 
 static void a_device_for_journals_is_refused (void **state)
@@ -365,7 +398,7 @@ static void impossible_numbers_are_refused (void **state)
 		{S_BLOCKS_PER_GROUP, 4, 32776, "block groups have a size"},
 		{S_BLOCKS_PER_GROUP, 4, 32767, "block groups have a size"},
 		{S_CLUSTERS_PER_GROUP, 4, 32760, "block groups have a size"},
-		{S_LOG_CLUSTER_SIZE, 4, 6, "block groups have a size"},
+		{S_LOG_CLUSTER_SIZE, 4, 6, "clusters have a size"},
 		{S_INODES_PER_GROUP, 4, 0, "inodes have a size or number"},
 		{S_INODES_PER_GROUP, 4, 8, "inodes have a size or number"},
 		{S_INODES_PER_GROUP, 4, 32769, "inodes have a size or number"},
@@ -383,6 +416,11 @@ static void impossible_numbers_are_refused (void **state)
 		{S_BLOCKS_COUNT_HI, 4, 1, "larger than the place"},
 		{S_BLOCKS_COUNT_HI, 4, UINT32_MAX, "larger than the place"},
 		{S_INODES_COUNT, 4, 5, "does not fit its number of groups"},
+		{S_RESERVED_GDT_BLOCKS, 2, 1025, "more room is reserved"},
+		{S_RESERVED_GDT_BLOCKS, 2, UINT16_MAX, "more room is reserved"},
+		{S_LOG_GROUPS_PER_FLEX, 1, 32, "groups of groups"},
+		{S_CHECKSUM_TYPE, 1, 0, "checksums are of a type"},
+		{S_CHECKSUM_TYPE, 1, 2, "checksums are of a type"},
 	};
 	struct file_source disk = make_plain ();
 	unsigned char good[VMC_EXT4_SUPERBLOCK_BYTES], superblock[VMC_EXT4_SUPERBLOCK_BYTES];
@@ -400,6 +438,52 @@ static void impossible_numbers_are_refused (void **state)
 		memcpy (superblock + cases[i].offset, &value, cases[i].bytes);
 		if (vmc_ext4_gate (superblock, 64 * MIB, &geometry, &err) == 0)
 			fail_msg ("%u at %u was taken", cases[i].value, cases[i].offset);
+		assert_error (err, VMC_REFUSED, cases[i].reason);
+	}
+}
+
+/* The same where other numbers count. */
+static void impossible_numbers_of_other_kinds_are_refused (void **state)
+{
+	static const struct {
+		const char *options;
+		unsigned offset, bytes;
+		uint32_t value;
+		const char *reason;
+	} cases[] = {
+		{"-O meta_bg,^resize_inode", S_FIRST_META_BG, 4, 2, "begin where no group is"},
+		{"-O meta_bg,^resize_inode", S_FIRST_META_BG, 4, UINT32_MAX, "begin where no group is"},
+		{"-O meta_bg,^resize_inode", S_FEATURE_COMPAT, 1, 0x3C, "in two places at once"},
+		{"-g 1000", S_RESERVED_GDT_BLOCKS, 2, 1000, "do not fit into a group"},
+		{"-O sparse_super2", S_BACKUP_BGS, 4, 2, "copies of its superblock"},
+		{"-O sparse_super2", S_BACKUP_BGS + 4, 4, UINT32_MAX, "copies of its superblock"},
+		{"-O bigalloc -C 16384", S_LOG_CLUSTER_SIZE, 4, 1, "clusters have a size"},
+		{"-O bigalloc -C 16384", S_LOG_CLUSTER_SIZE, 4, 20, "clusters have a size"},
+		{"-O bigalloc -C 16384", S_LOG_CLUSTER_SIZE, 4, UINT32_MAX, "clusters have a size"},
+		{"-O bigalloc -C 16384", S_LOG_CLUSTER_SIZE, 4, 5, "block groups have a size"},
+		{"-O bigalloc -C 16384", S_CLUSTERS_PER_GROUP, 4, 32760, "block groups have a size"},
+		{"-O bigalloc -C 16384", S_FIRST_DATA_BLOCK, 4, 1, "blocks have a size"},
+		{"-O ^64bit,^metadata_csum", S_DESC_SIZE, 2, 64, "group descriptors have a size"},
+	};
+	unsigned char superblock[VMC_EXT4_SUPERBLOCK_BYTES];
+	struct vmc_ext4_geometry geometry;
+	struct vmc_error err;
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		struct file_source disk = file_source_make (64 * MIB);
+		uint32_t value = htole32 (cases[i].value);
+		char command[200];
+
+		(void) snprintf (command, sizeof command, "mkfs.ext4 -q -F -b 4096 %s $DISK", cases[i].options);
+		file_source_run (&disk, command);
+		file_source_get (&disk, VMC_EXT4_SUPERBLOCK_OFFSET, superblock, sizeof superblock);
+		file_source_end (&disk);
+		if (vmc_ext4_gate (superblock, 64 * MIB, &geometry, &err) < 0)
+			fail_msg ("%s: %s", cases[i].options, err.text);
+		memcpy (superblock + cases[i].offset, &value, cases[i].bytes);
+		if (vmc_ext4_gate (superblock, 64 * MIB, &geometry, &err) == 0)
+			fail_msg ("%s: %u at %u was taken", cases[i].options, cases[i].value, cases[i].offset);
 		assert_error (err, VMC_REFUSED, cases[i].reason);
 	}
 }
@@ -431,8 +515,8 @@ static void features_that_are_not_known_are_refused (void **state)
 		{S_FEATURE_COMPAT, 0x4 | 0x8 | 0x10 | 0x20 | 0x200 | 0x800 | 0x1000},
 		{S_FEATURE_INCOMPAT,
 		 0x2 | 0x4 | 0x10 | 0x40 | 0x80 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000},
-		{S_FEATURE_RO_COMPAT,
-		 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x8000 | 0x10000},
+		{S_FEATURE_RO_COMPAT, 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x100 |
+					      0x200 /* its clusters have a size */ | 0x400 | 0x2000 | 0x8000 | 0x10000},
 	};
 	struct file_source disk = make_plain ();
 	unsigned char good[VMC_EXT4_SUPERBLOCK_BYTES], superblock[VMC_EXT4_SUPERBLOCK_BYTES];
@@ -531,7 +615,7 @@ static void a_wrong_checksum_of_a_bitmap_is_refused (void **state)
 
 	(void) state;
 	flip (&disk, (uint64_t) get32 (&disk, DESC (GD_BLOCK_BITMAP)) * 4096 + 100, 0x10);
-	assert_refused (disk, "a block bitmap cannot be read or has a wrong checksum");
+	assert_refused (disk, "a block bitmap has a wrong checksum");
 }
 
 /* Two bits that balance each other: the count is right, the checksum is not. */
@@ -543,7 +627,7 @@ static void a_bitmap_with_the_right_count_is_refused_by_its_checksum (void **sta
 	(void) state;
 	flip (&disk, bitmap, 1);                      /* the superblock: used, now free */
 	flip (&disk, bitmap + 16384 / 8 - 1, 1 << 6); /* near the end: free, now used */
-	assert_refused (disk, "a block bitmap cannot be read or has a wrong checksum");
+	assert_refused (disk, "a block bitmap has a wrong checksum");
 }
 
 static void a_bitmap_with_another_count_is_refused (void **state)
@@ -551,7 +635,7 @@ static void a_bitmap_with_another_count_is_refused (void **state)
 	struct file_source disk = make_unchecked ();
 
 	(void) state;
-	flip (&disk, (uint64_t) get32 (&disk, DESC (GD_BLOCK_BITMAP)) * 4096, 1);
+	flip (&disk, (uint64_t) get32 (&disk, DESC (GD_BLOCK_BITMAP)) * 4096 + 16384 / 8 - 1, 1 << 6);
 	assert_refused (disk, "the bitmap of a group does not have as many free blocks");
 }
 
@@ -659,6 +743,184 @@ static void a_journal_elsewhere_is_refused (void **state)
 	assert_refused (disk, "its journal is not inside of it");
 }
 
+static void a_journal_on_another_device_is_refused (void **state)
+{
+	struct file_source disk = make_unchecked ();
+
+	(void) state;
+	put32 (&disk, SUPER (S_JOURNAL_INUM), 0);
+	put32 (&disk, SUPER (S_JOURNAL_DEV), 0x801);
+	assert_refused (disk, "its journal is not");
+}
+
+static void a_journal_that_ends_too_early_is_refused (void **state)
+{
+	struct file_source disk = make_unchecked ();
+	uint64_t inode = (uint64_t) get32 (&disk, DESC (GD_INODE_TABLE)) * 4096 + 7 * 256;
+
+	(void) state;
+	assert_int_equal (get32 (&disk, inode + 4), 4 * MIB); /* its size */
+	put32 (&disk, inode + 4, 5 * MIB);
+	assert_refused (disk, "its journal is not all there");
+}
+
+/* --- what must be in use --------------------------------------------------------------------------------------------------- */
+
+/* A free block of the group of BLOCK, by what the map of the sound filesystem says. */
+static uint64_t find_free (const struct vmc_extents *map, uint64_t block, uint64_t per_group)
+{
+	uint64_t start = block / per_group * per_group * 4096, end = start + per_group * 4096;
+
+	for (size_t i = 0; i < map->count; i++)
+		if (map->items[i].start >= start && map->items[i].start < end)
+			return map->items[i].start / 4096;
+	fail_msg ("no block is free in the group of block %ju", (uintmax_t) block);
+	return 0;
+}
+
+/* debugfs marks the block as free and another one of its group as used: all counts and checksums are right. The bitmap of the
+ * group is one that was written. */
+static void assert_cannot_be_free (const char *options, uint64_t (*find) (const struct file_source *disk),
+				   uint64_t per_group)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents map = {0};
+	struct file_source disk = make_fs (options, 64 * MIB);
+	uint64_t block = find (&disk);
+	char command[200];
+
+	map_all (&disk, &map);
+	(void) snprintf (command, sizeof command,
+			 "printf 'set_bg %ju flags 4\\nset_bg %ju checksum calc\\nfreeb %ju\\nsetb %ju\\n' | "
+			 "debugfs -w -f - $DISK",
+			 (uintmax_t) (block / per_group), (uintmax_t) (block / per_group), (uintmax_t) block,
+			 (uintmax_t) find_free (&map, block, per_group));
+	file_source_run (&disk, command);
+	assert_refused (disk, "a bitmap calls free where a table or the journal lies");
+}
+
+static uint64_t find_copy (const struct file_source *disk)
+{
+	(void) disk;
+	return 4096;
+}
+
+static uint64_t find_descriptors (const struct file_source *disk)
+{
+	(void) disk;
+	return 1;
+}
+
+static uint64_t find_reserved_descriptors (const struct file_source *disk)
+{
+	(void) disk;
+	return 4096 + 3;
+}
+
+static uint64_t find_block_bitmap (const struct file_source *disk)
+{
+	return get32 (disk, DESC (64 + GD_BLOCK_BITMAP));
+}
+
+static uint64_t find_inode_bitmap (const struct file_source *disk)
+{
+	return get32 (disk, DESC (64 + GD_INODE_BITMAP));
+}
+
+static uint64_t find_inode_table (const struct file_source *disk)
+{
+	return get32 (disk, DESC (2 * 64 + GD_INODE_TABLE));
+}
+
+static uint64_t find_end_of_inode_table (const struct file_source *disk)
+{
+	return get32 (disk, DESC (GD_INODE_TABLE)) + get32 (disk, SUPER (S_INODES_PER_GROUP)) * 256 / 4096 - 1;
+}
+
+static uint64_t find_start_of_journal (const struct file_source *disk)
+{
+	return find_journal (disk) / 4096;
+}
+
+static uint64_t find_middle_of_journal (const struct file_source *disk)
+{
+	return find_journal (disk) / 4096 + 500;
+}
+
+static void what_must_be_in_use_is_not_free (void **state)
+{
+	static uint64_t (*const finds[]) (const struct file_source *disk) = {find_copy,
+									     find_descriptors,
+									     find_reserved_descriptors,
+									     find_block_bitmap,
+									     find_inode_bitmap,
+									     find_inode_table,
+									     find_end_of_inode_table,
+									     find_start_of_journal,
+									     find_middle_of_journal};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (finds); i++) {
+		assert_cannot_be_free ("-b 4096 -g 4096", finds[i], 4096);
+		assert_cannot_be_free ("-b 4096 -g 4096 -O ^flex_bg", finds[i], 4096);
+	}
+}
+
+/* A journal that is mapped block by block: the blocks that name its blocks count, too. Its first is behind 12 of the data. */
+static uint64_t find_indirect_block (const struct file_source *disk)
+{
+	uint64_t inode = (uint64_t) get32 (disk, DESC (GD_INODE_TABLE)) * 4096 + 7 * 256;
+
+	return get32 (disk, inode + 40 + 12 * 4);
+}
+
+static void the_tree_of_the_journal_is_not_free (void **state)
+{
+	(void) state;
+	assert_cannot_be_free ("-b 4096 -g 4096 -O ^extents,^64bit", find_indirect_block, 4096);
+}
+
+static void two_on_top_of_each_other_are_refused (void **state)
+{
+	static const struct {
+		unsigned field, from;
+		uint32_t more;
+	} cases[] = {
+		{GD_BLOCK_BITMAP, 64 + GD_BLOCK_BITMAP, 0}, {GD_INODE_BITMAP, GD_BLOCK_BITMAP, 0},
+		{GD_INODE_TABLE, GD_INODE_BITMAP, 0},       {GD_BLOCK_BITMAP, GD_INODE_TABLE, 5},
+		{GD_INODE_TABLE, 64 + GD_INODE_TABLE, 1},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		struct file_source disk = make_fs ("-b 4096 -g 4096 -O ^metadata_csum,64bit", 64 * MIB);
+
+		put32 (&disk, DESC (cases[i].field), get32 (&disk, DESC (cases[i].from)) + cases[i].more);
+		assert_refused (disk, "lie on top of each other");
+	}
+}
+
+static void a_table_on_the_superblock_is_refused (void **state)
+{
+	struct file_source disk = make_unchecked ();
+
+	(void) state;
+	put32 (&disk, DESC (GD_INODE_BITMAP), 1);
+	assert_refused (disk, "lie on top of each other");
+	disk = make_unchecked ();
+	put32 (&disk, DESC (GD_INODE_BITMAP), 0);
+	assert_refused (disk, "a bitmap or table lies outside");
+}
+
+/* "Nothing was ever written here", of a group with files in it: what is counted tells. */
+static void a_used_group_that_claims_to_be_new_is_refused (void **state)
+{
+	struct file_source disk = make_plain ();
+
+	(void) state;
+	file_source_run (&disk, "printf 'set_bg 0 flags 0x7\\nset_bg 0 checksum calc\\n' | debugfs -w -f - $DISK");
+	assert_refused (disk, "as many free blocks as its descriptor says");
+}
+
 static int failing_read (struct vmc_source *source, void *buffer, uint64_t offset, size_t length, struct vmc_error *err)
 {
 	struct file_source *file = (struct file_source *) source;
@@ -706,6 +968,30 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (inline_data_is_mapped),
 	cmocka_unit_test (ext3_is_mapped),
 	cmocka_unit_test (a_filesystem_smaller_than_its_place_is_mapped),
+	cmocka_unit_test (blocks_of_64_kib_are_mapped),
+	cmocka_unit_test (many_groups_of_64_kib_are_mapped),
+	cmocka_unit_test (without_64bit_and_flex_bg_is_mapped),
+	cmocka_unit_test (meta_bg_and_64bit_without_flex_bg_is_mapped),
+	cmocka_unit_test (without_resize_inode_is_mapped),
+	cmocka_unit_test (without_sparse_super_is_mapped),
+	cmocka_unit_test (sparse_super2_with_one_copy_is_mapped),
+	cmocka_unit_test (sparse_super2_without_copies_is_mapped),
+	cmocka_unit_test (packed_tables_are_mapped),
+	cmocka_unit_test (large_inodes_are_mapped),
+	cmocka_unit_test (small_inodes_are_mapped),
+	cmocka_unit_test (many_inodes_are_mapped),
+	cmocka_unit_test (no_journal_is_mapped),
+	cmocka_unit_test (ext2_is_mapped),
+	cmocka_unit_test (ext3_by_name_is_mapped),
+	cmocka_unit_test (a_large_journal_is_mapped),
+	cmocka_unit_test (a_journal_without_extents_is_mapped),
+	cmocka_unit_test (quota_and_project_are_mapped),
+	cmocka_unit_test (an_orphan_file_is_mapped),
+	cmocka_unit_test (bigalloc_is_mapped),
+	cmocka_unit_test (bigalloc_of_1_kib_is_mapped),
+	cmocka_unit_test (bigalloc_with_small_groups_is_mapped),
+	cmocka_unit_test (bigalloc_without_checksums_is_mapped),
+	cmocka_unit_test (bigalloc_without_flex_bg_is_mapped),
 	cmocka_unit_test (no_block_of_a_file_is_free),
 	cmocka_unit_test (positions_are_those_on_the_disk),
 	cmocka_unit_test (ranges_are_added_to_those_that_are_there),
@@ -713,12 +999,12 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (the_magic_is_recognised),
 	cmocka_unit_test (needs_recovery_is_refused),
 	cmocka_unit_test (the_error_state_is_refused),
-	cmocka_unit_test (a_state_that_is_not_valid_is_refused),
-	cmocka_unit_test (bigalloc_is_refused),
-	cmocka_unit_test (no_journal_is_refused),
+	cmocka_unit_test (a_state_that_is_not_clean_is_refused),
+	cmocka_unit_test (no_journal_and_not_clean_is_refused),
 	cmocka_unit_test (a_device_for_journals_is_refused),
 	cmocka_unit_test (multiple_mount_protection_is_refused),
 	cmocka_unit_test (impossible_numbers_are_refused),
+	cmocka_unit_test (impossible_numbers_of_other_kinds_are_refused),
 	cmocka_unit_test (groups_that_are_no_whole_bytes_are_refused),
 	cmocka_unit_test (features_that_are_not_known_are_refused),
 	cmocka_unit_test (a_place_that_is_too_short_is_refused),
@@ -739,6 +1025,13 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_journal_with_an_error_is_refused),
 	cmocka_unit_test (a_journal_that_is_none_is_refused),
 	cmocka_unit_test (a_journal_elsewhere_is_refused),
+	cmocka_unit_test (a_journal_on_another_device_is_refused),
+	cmocka_unit_test (a_journal_that_ends_too_early_is_refused),
+	cmocka_unit_test (what_must_be_in_use_is_not_free),
+	cmocka_unit_test (the_tree_of_the_journal_is_not_free),
+	cmocka_unit_test (two_on_top_of_each_other_are_refused),
+	cmocka_unit_test (a_table_on_the_superblock_is_refused),
+	cmocka_unit_test (a_used_group_that_claims_to_be_new_is_refused),
 	cmocka_unit_test (every_read_may_fail),
 };
 

@@ -78,8 +78,8 @@ static int check_place (const struct vmc_record *record, const struct vmc_readin
 {
 	if (record->kind != VMC_RECORD_PLACE || record->offset > disk_bytes ||
 	    record->length > disk_bytes - record->offset || record->ranges > VMC_MAP_MAX_RANGES ||
-	    (!record->usable && record->ranges > 0) || memchr (record->text, 0, sizeof record->text) == NULL ||
-	    reading->count == VMC_PARTITIONS_MAX)
+	    (!record->usable && (record->ranges > 0 || record->alone)) ||
+	    memchr (record->text, 0, sizeof record->text) == NULL || reading->count == VMC_PARTITIONS_MAX)
 		return vmc_fail (err, VMC_PROTOCOL, 0, "the reader sent what makes no sense");
 	for (size_t i = 0; i < reading->count; i++)
 		if (record->offset < reading->places[i].offset + reading->places[i].length &&
@@ -98,7 +98,8 @@ static int take_place (int fd, const struct vmc_record *record, uint64_t disk_by
 	reading->count++;
 	*place = (struct vmc_witness) {.offset = record->offset,
 				       .length = record->length,
-				       .usable = record->usable != 0};
+				       .usable = record->usable != 0,
+				       .alone = record->alone != 0};
 	if (record->has_uuid)
 		format_uuid (record->uuid, place->uuid);
 	vmc_text_escape (place->why_not, sizeof place->why_not, record->text);

@@ -11,11 +11,17 @@
 
 #include "extent.h"
 
-/* What the child says about one place of the disk. */
+/* What the child says about one place of the disk.
+ *
+ * A place that is only "usable" must be held against what the agent says: the reader has found no fault with it, but nothing
+ * proves that the bitmaps are whole. "alone" is for disks without an agent, of domains that are off and of plain images: the
+ * filesystem has metadata_csum, so the checksums of its superblock, of each descriptor and of each bitmap are right; its journal
+ * is empty, or it has none and is marked as clean; and all that the reader checks in any filesystem holds. */
 struct vmc_witness {
 	uint64_t offset, length; /* bytes, of the place */
 	char uuid[37];           /* of the ext filesystem in it; empty: none */
 	bool usable;             /* its free ranges are in the list */
+	bool alone;              /* and may be believed without the agent: see below */
 	char why_not[200];       /* escaped */
 };
 

@@ -70,6 +70,7 @@ static int put_place (const struct vmc_place *place, const struct vmc_ext4_geome
 {
 	struct vmc_record record = {.kind = VMC_RECORD_PLACE,
 				    .usable = why_not == NULL,
+				    .alone = why_not == NULL && geometry->metadata_csum,
 				    .offset = place->offset,
 				    .length = place->length,
 				    .ranges = free->count,

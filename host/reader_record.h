@@ -12,7 +12,7 @@ enum vmc_record_kind { VMC_RECORD_PLACE = 1, VMC_RECORD_END = 2, VMC_RECORD_FAIL
 
 struct vmc_record {
 	uint32_t kind;
-	uint32_t usable;
+	uint32_t usable, alone;
 	uint64_t offset, length, ranges;
 	unsigned char uuid[16];
 	uint32_t has_uuid;

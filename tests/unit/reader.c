@@ -113,10 +113,48 @@ static void an_ext4_on_the_whole_disk_is_read (void **state)
 	assert_string_equal (reading.places[0].uuid, UUID);
 	assert_string_equal (reading.places[0].why_not, "");
 	assert_true (reading.places[0].usable);
+	assert_true (reading.places[0].alone);
 	assert_true (vmc_extents_total (&reading.free) > 40 * MIB);
 	assert_true (vmc_extents_valid (&reading.free, 64 * MIB));
 	vmc_reading_clear (&reading);
 	file_source_end (&disk);
+}
+
+/* Which may be believed without the agent, which are not usable at all. */
+static void only_checksums_make_it_a_witness_alone (void **state)
+{
+	static const struct {
+		const char *options, *then;
+		bool usable, alone;
+	} cases[] = {
+		{"", "true", true, true},
+		{"-O ^metadata_csum", "true", true, false},
+		{"-O ^metadata_csum,uninit_bg", "true", true, false},
+		{"-t ext2", "true", true, false},
+		{"-O ^has_journal", "true", true, true},
+		{"-O ^has_journal", "debugfs -w -R 'ssv state 0' $DISK", false, false},
+		{"-O ^has_journal", "debugfs -w -R 'ssv state 3' $DISK", false, false},
+		{"-O bigalloc", "true", true, true},
+		{"", "debugfs -w -R 'feature needs_recovery' $DISK", false, false},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		struct file_source disk = file_source_make (64 * MIB);
+		struct vmc_reading reading = {0};
+		char command[200];
+
+		(void) snprintf (command, sizeof command, "mkfs.ext4 -q -F -b 4096 %s $DISK && %s", cases[i].options,
+				 cases[i].then);
+		file_source_run (&disk, command);
+		read_disk (&disk, &reading);
+		assert_int_equal (reading.count, 1);
+		if (reading.places[0].usable != cases[i].usable || reading.places[0].alone != cases[i].alone)
+			fail_msg ("case %zu: %s", i, reading.places[0].why_not);
+		assert_int_equal (reading.free.count > 0, cases[i].usable);
+		vmc_reading_clear (&reading);
+		file_source_end (&disk);
+	}
 }
 
 static void an_ext4_in_a_partition_is_read (void **state)
@@ -174,6 +212,11 @@ static void lie (const char *how)
 		record.ranges = VMC_MAP_MAX_RANGES + 1;
 	else if (strcmp (how, "not usable") == 0)
 		record.usable = 0;
+	else if (strcmp (how, "alone, not usable") == 0)
+		record = (struct vmc_record) {.kind = VMC_RECORD_PLACE,
+					      .alone = 1,
+					      .offset = good.offset,
+					      .length = good.length};
 	else if (strcmp (how, "of no kind") == 0)
 		record.kind = 7;
 	else if (strcmp (how, "without zero") == 0)
@@ -186,7 +229,7 @@ static void lie (const char *how)
 		if (write (1, &record, sizeof record) != sizeof record)
 			_exit (1);
 	} else {
-		record.ranges = strcmp (how, "overlapping") == 0 ? 2 : 1;
+		record.ranges = strcmp (how, "overlapping") == 0 ? 2 : record.ranges;
 		send_record (record, ranges);
 	}
 	send_record ((struct vmc_record) {.kind = VMC_RECORD_END}, NULL);
@@ -324,6 +367,7 @@ static void a_large_disk_takes_little (void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (an_ext4_on_the_whole_disk_is_read),
+	cmocka_unit_test (only_checksums_make_it_a_witness_alone),
 	cmocka_unit_test (an_ext4_in_a_partition_is_read),
 	cmocka_unit_test (one_that_breaks_out_is_killed_and_told),
 	cmocka_unit_test (one_that_dies_is_told),

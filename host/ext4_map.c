@@ -228,7 +228,7 @@ static int read_bitmap (struct mapping *mapping, const struct group *group, stru
 	return 0;
 }
 
-static bool get_bit (const unsigned char *bits, uint32_t bit)
+static bool get_bit (const unsigned char *bits, uint64_t bit)
 {
 	return (bits[bit / 8] >> bit % 8 & 1) != 0;
 }
@@ -249,9 +249,8 @@ static int check_layout (struct mapping *mapping, const struct group *group, str
 			start = group->first;
 		if (end > group->end)
 			end = group->end;
-		for (uint64_t block = start; block < end; block += (uint64_t) 1 << shift) {
-			uint32_t bit = (uint32_t) ((block - group->first) >> shift);
-
+		/* By clusters: a range may begin in the middle of one and end in another. */
+		for (uint64_t bit = (start - group->first) >> shift; bit <= (end - 1 - group->first) >> shift; bit++) {
 			if (group->never_written)
 				mapping->bits[bit / 8] |= (unsigned char) (1 << bit % 8);
 			else if (!get_bit (mapping->bits, bit))

@@ -13,11 +13,9 @@ struct vmc_partitions {
 	size_t count;
 };
 
-/* A nameless file in memory, for libblkid, which reads descriptors only; to be closed by the caller. -1: none. */
-int vmc_partitions_memory (struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
-
-/* Fill PARTITIONS from the table of the disk; without a table, the whole disk is one place. Places that overlap or leave
- * the disk are a VMC_REFUSED for the disk. What the file MEMORY_FD held is lost. */
+/* Fill PARTITIONS from the table of the disk, with the logical ones of an MBR; without a table, the whole disk is one place.
+ * VMC_REFUSED for the disk: places that overlap, leave the disk or cover a table, and a chain of logical partitions that
+ * runs in a circle, is too long or leaves its extended partition. What the file MEMORY_FD (memory_file.h) held is lost. */
 int vmc_partitions_find (struct vmc_source *source, int memory_fd, struct vmc_partitions *partitions,
 			 struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "partitions.h"
 #include "process.h"
 #include "reader_record.h"
 #include "text.h"
@@ -79,7 +78,7 @@ static int check_place (const struct vmc_record *record, const struct vmc_readin
 	if (record->kind != VMC_RECORD_PLACE || record->offset > disk_bytes ||
 	    record->length > disk_bytes - record->offset || record->ranges > VMC_MAP_MAX_RANGES ||
 	    (!record->usable && (record->ranges > 0 || record->alone)) ||
-	    memchr (record->text, 0, sizeof record->text) == NULL || reading->count == VMC_PARTITIONS_MAX)
+	    memchr (record->text, 0, sizeof record->text) == NULL || reading->count == VMC_RECORD_PLACES_MAX)
 		return vmc_fail (err, VMC_PROTOCOL, 0, "the reader sent what makes no sense");
 	for (size_t i = 0; i < reading->count; i++)
 		if (record->offset < reading->places[i].offset + reading->places[i].length &&
@@ -144,7 +143,7 @@ int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struc
 	static const char *const argv[] = {"/proc/self/exe", VMC_READER_OPTION, NULL};
 	VMC_CLEANUP_PROCESS struct vmc_process child = VMC_PROCESS_INIT;
 
-	reading->places = calloc (VMC_PARTITIONS_MAX, sizeof *reading->places);
+	reading->places = calloc (VMC_RECORD_PLACES_MAX, sizeof *reading->places);
 	if (reading->places == NULL)
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the reader's findings");
 	if (vmc_process_start (&child, argv, nbd_fd, err) < 0)

@@ -11,12 +11,14 @@
 
 #include "extent.h"
 
-/* What the child says about one place of the disk.
+/* What the child says about one place of the disk: a partition, the whole disk, or a gap between partitions of 2 MiB or more.
+ * What is not understood is named in why_not as libblkid names it: "xfs: not understood, counts as used".
  *
  * A place that is only "usable" must be held against what the agent says: the reader has found no fault with it, but nothing
  * proves that the bitmaps are whole. "alone" is for disks without an agent, of domains that are off and of plain images: the
  * filesystem has metadata_csum, so the checksums of its superblock, of each descriptor and of each bitmap are right; its journal
- * is empty, or it has none and is marked as clean; and all that the reader checks in any filesystem holds. */
+ * is empty, or it has none and is marked as clean; libblkid sees ext4 there and nothing else; and all that the reader checks in
+ * any filesystem holds. */
 struct vmc_witness {
 	uint64_t offset, length; /* bytes, of the place */
 	char uuid[37];           /* of the ext filesystem in it; empty: none */

@@ -6,15 +6,20 @@
  */
 #include <errno.h>
 #include <libnbd.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ext4_map.h"
+#include "memory_file.h"
 #include "partitions.h"
 #include "reader.h"
 #include "reader_record.h"
 #include "sandbox.h"
+#include "signature.h"
+
+#define GAP_MIN_BYTES (2 * 1024 * 1024)
 
 /* --- the source ------------------------------------------------------------------------------- */
 
@@ -65,41 +70,83 @@ static int put (const void *data, size_t length)
 	return 0;
 }
 
-static int put_place (const struct vmc_place *place, const struct vmc_ext4_geometry *geometry, bool is_ext,
-		      const struct vmc_extents *free, const char *why_not)
+static int put_place (const struct vmc_record *record, const struct vmc_extents *free)
 {
-	struct vmc_record record = {.kind = VMC_RECORD_PLACE,
-				    .usable = why_not == NULL,
-				    .alone = why_not == NULL && geometry->metadata_csum,
-				    .offset = place->offset,
-				    .length = place->length,
-				    .ranges = free->count,
-				    .has_uuid = is_ext};
-
-	memcpy (record.uuid, geometry->uuid, sizeof record.uuid);
-	(void) snprintf (record.text, sizeof record.text, "%s", why_not ? why_not : "");
-	if (put (&record, sizeof record) < 0)
+	if (put (record, sizeof *record) < 0)
 		return -1;
 	return put (free->items, free->count * sizeof free->items[0]);
 }
 
-static int read_place (struct vmc_source *source, const struct vmc_place *place)
+/* What is not ext, by its name. */
+static void name_it (const struct vmc_signature *signature, struct vmc_record *record)
+{
+	if (signature->ambiguous)
+		(void) snprintf (record->text, sizeof record->text,
+				 "it looks like more than one thing, counts as used");
+	else if (signature->type[0] == 0)
+		(void) snprintf (record->text, sizeof record->text, "there is no ext4");
+	else
+		(void) snprintf (record->text, sizeof record->text, "%s: not understood, counts as used",
+				 signature->type);
+}
+
+static bool has_ext (struct vmc_source *source, const struct vmc_place *place)
+{
+	unsigned char superblock[VMC_EXT4_SUPERBLOCK_BYTES];
+	struct vmc_error ignored;
+
+	return place->length >= VMC_EXT4_SUPERBLOCK_OFFSET + sizeof superblock &&
+	       vmc_source_read (source, superblock, place->offset + VMC_EXT4_SUPERBLOCK_OFFSET, sizeof superblock,
+				&ignored) == 0 &&
+	       vmc_ext4_magic (superblock);
+}
+
+static int read_place (struct vmc_source *source, int memory_fd, const struct vmc_place *place)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents free = {0};
+	struct vmc_record record = {.kind = VMC_RECORD_PLACE, .offset = place->offset, .length = place->length};
 	struct vmc_ext4_geometry geometry = {0};
-	unsigned char superblock[VMC_EXT4_SUPERBLOCK_BYTES];
+	struct vmc_signature signature;
 	struct vmc_error error = {0};
 
-	if (place->length < VMC_EXT4_SUPERBLOCK_OFFSET + sizeof superblock ||
-	    vmc_source_read (source, superblock, place->offset + VMC_EXT4_SUPERBLOCK_OFFSET, sizeof superblock,
-			     &error) < 0 ||
-	    !vmc_ext4_magic (superblock))
-		return put_place (place, &geometry, false, &free, "there is no ext4");
-	if (vmc_ext4_map (source, place->offset, place->length, &geometry, &free, &error) < 0)
-		return put_place (place, &geometry, true, &free, error.text);
-	if (free.count > VMC_MAP_MAX_RANGES)
-		free.count = VMC_MAP_MAX_RANGES; /* the rest counts as used */
-	return put_place (place, &geometry, true, &free, NULL);
+	if (vmc_signature_find (source, memory_fd, place->offset, place->length, &signature, &error) < 0) {
+		(void) snprintf (record.text, sizeof record.text, "%s", error.text);
+	} else if (!has_ext (source, place)) {
+		name_it (&signature, &record);
+	} else {
+		record.usable = vmc_ext4_map (source, place->offset, place->length, &geometry, &free, &error) == 0;
+		record.has_uuid = 1;
+		memcpy (record.uuid, geometry.uuid, sizeof record.uuid);
+		if (!record.usable)
+			(void) snprintf (record.text, sizeof record.text, "%s", error.text);
+	}
+	record.alone = record.usable && geometry.metadata_csum && strncmp (signature.type, "ext", 3) == 0;
+	record.ranges = free.count;
+	return put_place (&record, &free);
+}
+
+/* Where no partition is. The alignment of partitions leaves smaller gaps, which nobody wants to hear of. */
+static int put_gaps (const struct vmc_partitions *partitions, uint64_t disk_bytes, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents disk = {0}, taken = {0}, gaps = {0};
+	const struct vmc_extents none = {0};
+
+	for (size_t i = 0; i < partitions->count; i++)
+		if (vmc_extents_add (&taken, partitions->items[i].offset, partitions->items[i].length, err) < 0)
+			return -1;
+	vmc_extents_normalise (&taken);
+	if (vmc_extents_add (&disk, 0, disk_bytes, err) < 0 || vmc_extents_subtract (&disk, &taken, &gaps, err) < 0)
+		return -1;
+	for (size_t i = 0; i < gaps.count; i++) {
+		struct vmc_record record = {.kind = VMC_RECORD_PLACE,
+					    .offset = gaps.items[i].start,
+					    .length = gaps.items[i].length,
+					    .text = "no partition, counts as used"};
+
+		if (record.length >= GAP_MIN_BYTES && put_place (&record, &none) < 0)
+			return vmc_fail (err, VMC_FAILED, errno, "the pipe is closed");
+	}
+	return 0;
 }
 
 static int read_disk (struct vmc_error *err)
@@ -110,14 +157,14 @@ static int read_disk (struct vmc_error *err)
 
 	if (vmc_sandbox_drop (err) < 0 || connect_source (&source, err) < 0)
 		return -1;
-	memory_fd = vmc_partitions_memory (err);
+	memory_fd = vmc_memory_file_make (err);
 	if (memory_fd < 0 || vmc_sandbox_close (memory_fd, err) < 0 ||
 	    vmc_partitions_find (&source.source, memory_fd, &partitions, err) < 0)
 		return -1;
 	for (size_t i = 0; i < partitions.count; i++)
-		if (read_place (&source.source, &partitions.items[i]) < 0)
+		if (read_place (&source.source, memory_fd, &partitions.items[i]) < 0)
 			return vmc_fail (err, VMC_FAILED, errno, "the pipe is closed");
-	return 0;
+	return put_gaps (&partitions, source.source.size_bytes, err);
 }
 
 int vmc_reader_main (void)

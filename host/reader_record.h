@@ -7,6 +7,10 @@
 #include <stdint.h>
 
 #include "extent.h"
+#include "partitions.h"
+
+/* Partitions, and the gaps between, before and behind them. */
+#define VMC_RECORD_PLACES_MAX (2 * VMC_PARTITIONS_MAX + 1)
 
 enum vmc_record_kind { VMC_RECORD_PLACE = 1, VMC_RECORD_END = 2, VMC_RECORD_FAILED = 3 };
 

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 
 #include "clock.h"
-#include "partitions.h"
+#include "memory_file.h"
 #include "process.h"
 #include "reader.h"
 #include "reader_record.h"
@@ -136,6 +136,9 @@ static void only_checksums_make_it_a_witness_alone (void **state)
 		{"-O ^has_journal", "debugfs -w -R 'ssv state 3' $DISK", false, false},
 		{"-O bigalloc", "true", true, true},
 		{"", "debugfs -w -R 'feature needs_recovery' $DISK", false, false},
+		/* A member of a RAID, by what lies at its end. */
+		{"", "printf '\\374N+\\251\\0\\0\\0\\0Z\\0\\0\\0' | dd of=$DISK bs=1 seek=67043328 conv=notrunc", true,
+		 false},
 	};
 
 	(void) state;
@@ -166,15 +169,72 @@ static void an_ext4_in_a_partition_is_read (void **state)
 	file_source_run (&disk, "printf 'label: gpt\\nstart=2048,size=20480\\nstart=40960,size=65536\\n' | sfdisk "
 				"--no-reread $DISK && mkfs.ext4 -q -F -b 4096 -E offset=20971520 $DISK 32M");
 	read_disk (&disk, &reading);
-	assert_int_equal (reading.count, 2);
+	assert_int_equal (reading.count, 4);
 	assert_false (reading.places[0].usable);
-	assert_true (reading.places[0].why_not[0] != 0);
+	assert_string_equal (reading.places[0].why_not, "there is no ext4");
+	assert_int_equal (reading.places[2].offset, 11 * MIB);
+	assert_int_equal (reading.places[2].length, 9 * MIB);
+	assert_int_equal (reading.places[3].offset, 52 * MIB);
+	assert_string_equal (reading.places[3].why_not, "no partition, counts as used");
 	assert_true (reading.places[1].usable);
 	assert_int_equal (reading.places[1].offset, 20 * MIB);
 	assert_true (reading.free.count > 0 && reading.free.items[0].start > 20 * MIB);
 	assert_true (vmc_extents_valid (&reading.free, 52 * MIB));
 	vmc_reading_clear (&reading);
 	file_source_end (&disk);
+}
+
+/* The disks that people have: each kind of filesystem in a partition, the third of them a logical one. */
+static void each_place_is_named (void **state)
+{
+	static const struct {
+		const char *make, *said;
+	} cases[] = {
+		{"mkswap", "swap: not understood, counts as used"},
+		{"mkfs.xfs -q -f", "xfs: not understood, counts as used"},
+		{"mkfs.minix", "minix: not understood, counts as used"},
+		{"mkfs.bfs", "bfs: not understood, counts as used"},
+		{"mkfs.btrfs -q -f", "btrfs: not understood, counts as used"},
+		{"mkfs.vfat -F 32", "vfat: not understood, counts as used"},
+		{"mkfs.ntfs -q -F", "ntfs: not understood, counts as used"},
+		{"cryptsetup -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /bin/true "
+		 "luksFormat",
+		 "crypto_LUKS: not understood, counts as used"},
+		{"pvcreate -q -ff -y", "LVM2_member: not understood, counts as used"},
+		{"true", "there is no ext4"},
+	};
+	unsigned made = 0;
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		struct file_source disk = file_source_make (700 * MIB);
+		struct vmc_reading reading = {0};
+		char command[400];
+
+		(void) snprintf (command, sizeof command, "command -v %.*s >/dev/null 2>&1",
+				 (int) strcspn (cases[i].make, " "), cases[i].make);
+		if (system (command) != 0)
+			continue;
+		made++;
+		(void) snprintf (command, sizeof command,
+				 "set -e; part=$(mktemp); trap 'rm -f $part' EXIT; truncate -s 400M $part; %s $part; "
+				 "printf 'label: "
+				 "dos\\nstart=2048,size=20480\\nstart=40960,type=5\\nstart=43008,size=819200"
+				 "\\n' | sfdisk --no-reread $DISK; "
+				 "dd if=$part of=$DISK bs=1M seek=21 conv=notrunc,sparse",
+				 cases[i].make);
+		file_source_run (&disk, command);
+		read_disk (&disk, &reading);
+		assert_true (reading.count >= 2);
+		assert_int_equal (reading.places[1].offset, 21 * MIB);
+		assert_string_equal (reading.places[1].why_not, cases[i].said);
+		assert_false (reading.places[1].usable);
+		assert_int_equal (reading.free.count, 0);
+		vmc_reading_clear (&reading);
+		file_source_end (&disk);
+	}
+	assert_true (made >= 2);
+	(void) printf ("# %u kinds of %zu could be made here\n", made, UNIT_COUNT (cases));
 }
 
 /* --- a child that was taken over -------------------------------------------------------------------------------------------- */
@@ -247,7 +307,7 @@ static void act (const char *how)
 		(void) pause ();
 	if (strcmp (how, "die") == 0)
 		_exit (9);
-	if (vmc_sandbox_drop (&err) < 0 || vmc_sandbox_close (vmc_partitions_memory (&err), &err) < 0)
+	if (vmc_sandbox_drop (&err) < 0 || vmc_sandbox_close (vmc_memory_file_make (&err), &err) < 0)
 		_exit (8);
 	(void) open ("/etc/shadow", O_RDONLY);
 	_exit (0);
@@ -369,6 +429,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (an_ext4_on_the_whole_disk_is_read),
 	cmocka_unit_test (only_checksums_make_it_a_witness_alone),
 	cmocka_unit_test (an_ext4_in_a_partition_is_read),
+	cmocka_unit_test (each_place_is_named),
 	cmocka_unit_test (one_that_breaks_out_is_killed_and_told),
 	cmocka_unit_test (one_that_dies_is_told),
 	cmocka_unit_test (one_that_hangs_is_not_waited_for),

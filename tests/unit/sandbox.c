@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "partitions.h"
+#include "memory_file.h"
 #include "sandbox.h"
 
 #define ARRIVED 'A'
@@ -47,7 +47,7 @@ static void go (const int *sockets, const int *ends, void (*act) (void))
 	if (dup2 (sockets[1], VMC_SANDBOX_SOCKET_FD) < 0 || dup2 (ends[1], VMC_SANDBOX_PIPE_FD) < 0 ||
 	    vmc_sandbox_drop (&err) < 0)
 		_exit (1);
-	memory_fd = vmc_partitions_memory (&err);
+	memory_fd = vmc_memory_file_make (&err);
 	if (memory_fd < 0 || vmc_sandbox_close (memory_fd, &err) < 0)
 		_exit (2);
 	if (write (VMC_SANDBOX_PIPE_FD, &(char) {ARRIVED}, 1) != 1)

@@ -200,7 +200,7 @@ static void each_place_is_named (void **state)
 		{"cryptsetup -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /bin/true "
 		 "luksFormat",
 		 "crypto_LUKS: not understood, counts as used"},
-		{"pvcreate -q -ff -y", "LVM2_member: not understood, counts as used"},
+		{"mkfs.exfat", "exfat: not understood, counts as used"},
 		{"true", "there is no ext4"},
 	};
 	unsigned made = 0;

@@ -1,6 +1,8 @@
 /* signature.c - tests of host/signature.c: bytes that libblkid knows, where they lie, and how many of the disk are read for it */
 #include "file_source.h"
 
+#include <endian.h>
+
 #include "memory_file.h"
 #include "signature.h"
 
@@ -94,6 +96,38 @@ static void a_member_of_a_raid_is_known_by_its_end (void **state)
 	file_source_end (&disk);
 }
 
+/* As LVM computes it over its label. */
+static uint32_t lvm_checksum (const unsigned char *bytes, size_t length)
+{
+	uint32_t sum = 0xF597A6CF;
+
+	for (size_t i = 0; i < length; i++) {
+		sum ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			sum = sum >> 1 ^ (sum & 1 ? 0xEDB88320 : 0);
+	}
+	return sum;
+}
+
+/* Put down by hand: pvcreate takes nothing but block devices. */
+static void a_physical_volume_of_lvm_is_known (void **state)
+{
+	struct file_source disk = file_source_make (64 * MIB);
+	unsigned char label[512] = "LABELONE";
+	uint32_t sum;
+
+	(void) state;
+	label[8] = 1; /* its sector */
+	label[20] = 32;
+	memcpy (label + 24, "LVM2 001", 8);
+	memset (label + 32, 'u', 32);
+	sum = htole32 (lvm_checksum (label + 20, sizeof label - 20));
+	memcpy (label + 16, &sum, sizeof sum);
+	file_source_put (&disk, 512, label, sizeof label);
+	assert_string_equal (find (&disk, 0, 64 * MIB).type, "LVM2_member");
+	file_source_end (&disk);
+}
+
 static void ext4_is_told (void **state)
 {
 	struct file_source disk = file_source_make (64 * MIB);
@@ -163,6 +197,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_signature_is_found_where_the_place_is),
 	cmocka_unit_test (one_place_says_nothing_about_the_next),
 	cmocka_unit_test (a_member_of_a_raid_is_known_by_its_end),
+	cmocka_unit_test (a_physical_volume_of_lvm_is_known),
 	cmocka_unit_test (ext4_is_told),
 	cmocka_unit_test (ntfs_is_known_by_its_table),
 	cmocka_unit_test (a_table_of_ntfs_that_is_nowhere_does_no_harm),

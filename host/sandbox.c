@@ -199,7 +199,8 @@ static int allow_fstat (scmp_filter_ctx filter, int memory_fd)
 				 SCMP_A3_32 (SCMP_CMP_EQ, AT_EMPTY_PATH));
 }
 
-/* Memory of its own, never executable: no file, nothing shared, no other bits than these; realloc may move it. */
+/* Memory of its own, never executable: no file, nothing shared, no other bits than these; realloc may move it, and libblkid, from
+ * 2.40 on, makes what it has read read-only. */
 static int allow_memory (scmp_filter_ctx filter)
 {
 	const uint64_t harmless = PROT_READ | PROT_WRITE;
@@ -208,11 +209,11 @@ static int allow_memory (scmp_filter_ctx filter)
 
 #ifdef SANITIZER_CALLS
 	more = MAP_FIXED | MAP_NORESERVE;
+#endif
 	result = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (mprotect), 1,
 				   SCMP_A2_64 (SCMP_CMP_MASKED_EQ, ~harmless, 0));
 	if (result < 0)
 		return result;
-#endif
 	result = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (mmap), 2,
 				   SCMP_A2_64 (SCMP_CMP_MASKED_EQ, ~harmless, 0),
 				   SCMP_A3_64 (SCMP_CMP_MASKED_EQ, ~more, kinds));

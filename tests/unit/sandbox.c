@@ -136,6 +136,8 @@ static void use_memory (void)
 	if (large == NULL || large[5] != 1)
 		_exit (2);
 	free (large);
+	if (mprotect (page, 4096, PROT_READ) < 0 || mprotect (page, 4096, PROT_READ | PROT_WRITE) < 0)
+		_exit (4);
 	if (ftruncate (memory_fd, 1 << 20) < 0 || pwrite (memory_fd, "abc", 3, 1 << 19) != 3 ||
 	    lseek (memory_fd, 1 << 19, SEEK_SET) != 1 << 19 || read (memory_fd, bytes, 3) != 3 ||
 	    strcmp (bytes, "abc") != 0 || pread (memory_fd, bytes, 3, 0) != 3 || fstat (memory_fd, &status) < 0 ||

@@ -147,6 +147,11 @@ static const struct call calls[] = {
 	/* memory; what may be mapped is below */
 	{SCMP_SYS (brk), ANY},
 	{SCMP_SYS (munmap), ANY},
+	/* who it is: libext2fs, from 1.47.1 on, asks before it looks into the environment */
+	{SCMP_SYS (getuid), ANY},
+	{SCMP_SYS (geteuid), ANY},
+	{SCMP_SYS (getgid), ANY},
+	{SCMP_SYS (getegid), ANY},
 	/* the time, where the kernel's page does not tell it, and the end */
 	{SCMP_SYS (clock_gettime), ANY},
 	{SCMP_SYS (gettimeofday), ANY},
@@ -199,6 +204,13 @@ static int allow_fstat (scmp_filter_ctx filter, int memory_fd)
 				 SCMP_A3_32 (SCMP_CMP_EQ, AT_EMPTY_PATH));
 }
 
+/* The last thing that libext2fs asks: whether the process may be dumped. */
+static int allow_prctl (scmp_filter_ctx filter)
+{
+	return seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (prctl), 1,
+				 SCMP_A0_32 (SCMP_CMP_EQ, PR_GET_DUMPABLE));
+}
+
 /* Memory of its own, never executable: no file, nothing shared, no other bits than these; realloc may move it, and libblkid, from
  * 2.40 on, makes what it has read read-only. */
 static int allow_memory (scmp_filter_ctx filter)
@@ -238,6 +250,8 @@ static int fill (scmp_filter_ctx filter, int memory_fd)
 		result = allow_socket (filter);
 	if (result == 0)
 		result = allow_fstat (filter, memory_fd);
+	if (result == 0)
+		result = allow_prctl (filter);
 	if (result == 0)
 		result = allow_memory (filter);
 	return result == 0 ? seccomp_load (filter) : result;

@@ -141,8 +141,8 @@ static void assert_refused (struct file_source disk, const char *reason)
 
 /* --- what is free ------------------------------------------------------------------------------------------------------ */
 
-/* The free ranges in bytes, as dumpe2fs lists the blocks of each group: "  Free blocks: 10-20, 25". With bigalloc these are the
- * first blocks of clusters. */
+/* The free ranges in bytes, as dumpe2fs lists the blocks of each group: "  Free blocks: 10-20, 25". With bigalloc the last
+ * of a range is the first or the last block of its cluster, as the version may be. */
 static void ask_dumpe2fs (const struct file_source *disk, uint32_t block_bytes, uint32_t cluster_bytes,
 			  struct vmc_extents *list)
 {
@@ -162,8 +162,9 @@ static void ask_dumpe2fs (const struct file_source *disk, uint32_t block_bytes, 
 				break;
 			if (*at == '-')
 				last = strtoull (at + 1, &at, 10);
+			last = last * block_bytes / cluster_bytes + 1;
 			assert_int_equal (vmc_extents_add (list, first * block_bytes,
-							   (last - first) * block_bytes + cluster_bytes, &err),
+							   last * cluster_bytes - first * block_bytes, &err),
 					  0);
 		}
 	}

@@ -229,7 +229,7 @@ static void a_chain_that_runs_in_a_circle_is_refused (void **state)
 	put_entry_at (&disk, 30 * MIB, 1, 0x05, SECTORS (17), SECTORS (3));
 	put_entry_at (&disk, 27 * MIB, 0, 0x83, 2048, SECTORS (1));
 	find (&disk, &partitions);
-	assert_int_equal (partitions.count, 4);
+	assert_true (partitions.count == 3 || partitions.count == 4); /* newer versions of libblkid do not go back */
 	put_entry_at (&disk, 30 * MIB, 1, 0x05, SECTORS (10), SECTORS (10));
 	assert_refused (&disk, "runs in a circle");
 	put_entry_at (&disk, 30 * MIB, 1, 0x05, 0, SECTORS (10));
@@ -285,6 +285,8 @@ static void logical_partitions_that_are_not_where_they_belong_are_refused (void 
 		{SECTORS (12), SECTORS (3), "overlap"},
 		{2048, SECTORS (60), "leaves"},
 	};
+	struct vmc_partitions partitions;
+	struct vmc_error err;
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
@@ -293,7 +295,11 @@ static void logical_partitions_that_are_not_where_they_belong_are_refused (void 
 		put_entry_at (&disk, 10 * MIB, 0, 0x83, cases[i].start, cases[i].sectors);
 		if (i == 0)
 			put_entry_at (&disk, 20 * MIB, 0, 0, 0, 0);
-		assert_refused (&disk, cases[i].reason);
+		if (try (&disk.source, &partitions, &err) < 0)
+			assert_error (err, VMC_REFUSED, cases[i].reason);
+		else /* newer versions of libblkid leave it out themselves */
+			for (size_t j = 0; j < partitions.count; j++)
+				assert_true (partitions.items[j].offset >= 20 * MIB);
 		file_source_end (&disk);
 	}
 }

@@ -185,27 +185,11 @@ int vmc_allocation_read (const char *format, const char *path, bool live, uint64
 	return read_data (path, &allocation->data, err);
 }
 
-/* The first range of DATA that ends behind OFFSET. */
-static size_t first_behind (const struct vmc_extents *data, uint64_t offset)
-{
-	size_t low = 0, high = data->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (data->items[middle].start + data->items[middle].length <= offset)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* For the LENGTH bytes at FILE_OFFSET: add the parts that are data to OUT, moved so that FILE_OFFSET becomes AS. */
 static int add_data (const struct vmc_extents *data, uint64_t file_offset, uint64_t length, uint64_t as,
 		     struct vmc_extents *out, struct vmc_error *err)
 {
-	for (size_t i = first_behind (data, file_offset);
+	for (size_t i = vmc_extents_first_behind (data, file_offset);
 	     i < data->count && data->items[i].start < file_offset + length; i++) {
 		uint64_t start = data->items[i].start, end = start + data->items[i].length;
 

@@ -142,6 +142,33 @@ void vmc_extents_align_inward (struct vmc_extents *list, uint64_t align)
 	list->count = kept;
 }
 
+void vmc_extents_align_outward (struct vmc_extents *list, uint64_t align, uint64_t end)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct vmc_extent *extent = &list->items[i];
+		uint64_t extent_end = (end_of (extent) + align - 1) & ~(align - 1);
+
+		extent->start &= ~(align - 1);
+		extent->length = (extent_end < end ? extent_end : end) - extent->start;
+	}
+	vmc_extents_normalise (list);
+}
+
+size_t vmc_extents_first_behind (const struct vmc_extents *list, uint64_t offset)
+{
+	size_t low = 0, high = list->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (end_of (&list->items[middle]) <= offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 uint64_t vmc_extents_total (const struct vmc_extents *list)
 {
 	uint64_t total = 0;

@@ -50,6 +50,12 @@ int vmc_extents_subtract (const struct vmc_extents *a, const struct vmc_extents 
 /* Shrink each range to multiples of ALIGN bytes (a power of two), dropping what becomes empty. */
 void vmc_extents_align_inward (struct vmc_extents *list, uint64_t align) __attribute__ ((nonnull));
 
+/* Widen each range to multiples of ALIGN bytes (a power of two), but not beyond END, and merge what touches then. */
+void vmc_extents_align_outward (struct vmc_extents *list, uint64_t align, uint64_t end) __attribute__ ((nonnull));
+
+/* The first range of the normalised LIST that ends behind OFFSET, or the count. */
+size_t vmc_extents_first_behind (const struct vmc_extents *list, uint64_t offset) __attribute__ ((nonnull));
+
 /* The sum of the lengths, in bytes. */
 uint64_t vmc_extents_total (const struct vmc_extents *list) __attribute__ ((nonnull));
 

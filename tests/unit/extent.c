@@ -304,7 +304,27 @@ static void the_total_is_the_sum (void **state)
 	assert_int_equal (vmc_extents_total (&list), 13);
 }
 
+static void widened_ranges_merge_and_end_at_the_end (void **state)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents list = {0};
+	struct vmc_error err;
+
+	(void) state;
+	assert_int_equal (vmc_extents_add (&list, 10, 10, &err), 0);
+	assert_int_equal (vmc_extents_add (&list, 70, 10, &err), 0);
+	assert_int_equal (vmc_extents_add (&list, 300, 5, &err), 0);
+	vmc_extents_align_outward (&list, 64, 310);
+	assert_int_equal (list.count, 2);
+	assert_true (list.items[0].start == 0 && list.items[0].length == 128);
+	assert_true (list.items[1].start == 256 && list.items[1].length == 54);
+	assert_int_equal (vmc_extents_first_behind (&list, 0), 0);
+	assert_int_equal (vmc_extents_first_behind (&list, 127), 0);
+	assert_int_equal (vmc_extents_first_behind (&list, 128), 1);
+	assert_int_equal (vmc_extents_first_behind (&list, 310), 2);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test (widened_ranges_merge_and_end_at_the_end),
 	cmocka_unit_test (adding_nothing_adds_nothing),
 	cmocka_unit_test (a_range_that_follows_is_merged),
 	cmocka_unit_test (a_range_behind_a_gap_is_not_merged),

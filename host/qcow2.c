@@ -8,8 +8,13 @@
 #define HEADER_V3_BYTES 104
 #define EXTENSION_END 0
 #define EXTENSION_BACKING_FORMAT 0xE2792ACAu
+#define EXTENSION_FEATURE_NAMES 0x6803F857u /* texts for people */
+#define EXTENSION_BITMAPS 0x23852875u
 #define CLUSTER_BITS_MIN 9
 #define CLUSTER_BITS_MAX 21
+#define REFCOUNT_ORDER_V2 4
+#define REFCOUNT_ORDER_MAX 6
+#define COMPRESSION_ZSTD 1
 
 /* incompatible_features */
 #define INCOMPATIBLE_DIRTY (UINT64_C (1) << 0)
@@ -19,6 +24,9 @@
 #define INCOMPATIBLE_EXTENDED_L2 (UINT64_C (1) << 4)
 /* "Dirty" is set while a running QEMU has an image with lazy refcounts open: it harms no reader. */
 #define INCOMPATIBLE_ALLOWED (INCOMPATIBLE_DIRTY | INCOMPATIBLE_COMPRESSION | INCOMPATIBLE_EXTENDED_L2)
+
+/* compatible_features */
+#define COMPATIBLE_LAZY_REFCOUNTS (UINT64_C (1) << 0)
 
 static uint32_t be32 (const unsigned char *bytes)
 {
@@ -60,6 +68,42 @@ static int read_backing (const unsigned char *header, size_t length, struct vmc_
 	return 0;
 }
 
+/* What version 3 has beyond version 2. */
+static int read_features (const unsigned char *header, size_t length, uint32_t version, struct vmc_qcow2 *facts,
+			  struct vmc_error *err)
+{
+	bool has_compression = version == 3 && be32 (header + 100) > HEADER_V3_BYTES && length > HEADER_V3_BYTES;
+	uint64_t incompatible = version == 2 ? 0 : be64 (header + 72);
+	uint32_t refcount_order = version == 2 ? REFCOUNT_ORDER_V2 : be32 (header + 96);
+	unsigned char compression = has_compression ? header[HEADER_V3_BYTES] : 0;
+
+	if (refcount_order > REFCOUNT_ORDER_MAX)
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "the image has refcounts of 2^%u bits, which qcow2 does not allow", refcount_order);
+	if (compression > COMPRESSION_ZSTD)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image is compressed in a way that is not known here (%u)",
+				 compression);
+	facts->version = version;
+	facts->refcount_bits = 1u << refcount_order;
+	facts->lazy_refcounts = version == 3 && (be64 (header + 80) & COMPATIBLE_LAZY_REFCOUNTS) != 0;
+	facts->extended_l2 = (incompatible & INCOMPATIBLE_EXTENDED_L2) != 0;
+	facts->zstd = compression == COMPRESSION_ZSTD;
+	facts->dirty = (incompatible & INCOMPATIBLE_DIRTY) != 0;
+	return 0;
+}
+
+static void note_extension (uint32_t type, const unsigned char *data, uint32_t size, struct vmc_qcow2 *facts)
+{
+	if (type == EXTENSION_BACKING_FORMAT && size < sizeof facts->backing_format) {
+		memcpy (facts->backing_format, data, size);
+		facts->backing_format[size] = 0;
+	} else if (type == EXTENSION_BITMAPS) {
+		facts->bitmaps = true;
+	} else if (type != EXTENSION_FEATURE_NAMES) {
+		facts->more_sections = true;
+	}
+}
+
 /* The header extensions: type, length, data, padded to 8 bytes. */
 static int read_extensions (const unsigned char *header, size_t length, uint32_t version, struct vmc_qcow2 *facts,
 			    struct vmc_error *err)
@@ -67,6 +111,7 @@ static int read_extensions (const unsigned char *header, size_t length, uint32_t
 	uint64_t at = version == 2 ? HEADER_V2_BYTES : be32 (header + 100);
 
 	facts->backing_format[0] = 0;
+	facts->bitmaps = facts->more_sections = false;
 	for (;;) {
 		uint32_t type, size;
 
@@ -79,10 +124,7 @@ static int read_extensions (const unsigned char *header, size_t length, uint32_t
 			return 0;
 		if (size > length - at)
 			return vmc_fail (err, VMC_REFUSED, 0, "an extension of the image's header has no end");
-		if (type == EXTENSION_BACKING_FORMAT && size < sizeof facts->backing_format) {
-			memcpy (facts->backing_format, header + at, size);
-			facts->backing_format[size] = 0;
-		}
+		note_extension (type, header + at, size, facts);
 		at += (size + 7) & ~UINT64_C (7);
 	}
 }
@@ -112,7 +154,7 @@ int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow
 	facts->cluster_bytes = UINT64_C (1) << cluster_bits;
 	if (facts->virtual_bytes > INT64_MAX)
 		return vmc_fail (err, VMC_REFUSED, 0, "the image says that it is larger than 2^63 bytes");
-	if (read_backing (header, length, facts, err) < 0)
+	if (read_features (header, length, version, facts, err) < 0 || read_backing (header, length, facts, err) < 0)
 		return -1;
 	return read_extensions (header, length, version, facts, err);
 }

@@ -1,5 +1,5 @@
 /* qcow2.h - may this qcow2 file be touched? A check of its header against what is allowed, before any program of QEMU
- * opens it. Nothing else of the format is known here. */
+ * opens it, and what a copy of it must have in common with it. Nothing else of the format is known here. */
 #ifndef VMC_QCOW2_H
 #define VMC_QCOW2_H
 
@@ -18,6 +18,12 @@ struct vmc_qcow2 {
 	uint64_t cluster_bytes;
 	char backing[1024];      /* the name in the header, or empty; QEMU's own limit is 1,023 bytes */
 	char backing_format[16]; /* as the header says, or empty: QEMU would guess then */
+	unsigned version;        /* 2 ("compat=0.10") or 3 */
+	unsigned refcount_bits;
+	bool lazy_refcounts, extended_l2, zstd;
+	bool dirty;         /* somebody has it open for writing, or died over it: with lazy refcounts only */
+	bool bitmaps;       /* it holds persistent bitmaps */
+	bool more_sections; /* its header has extensions that are not known here */
 };
 
 /* Check HEADER, the first LENGTH bytes of a file. VMC_REFUSED, with the reason: not qcow2, an unknown version or feature,

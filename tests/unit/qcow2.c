@@ -333,7 +333,65 @@ static void the_name_alone_stays_inside_the_bytes (void **state)
 	assert_false (vmc_qcow2_backing (header, BYTES, &facts, &err));
 }
 
+static void what_a_copy_must_have (void **state)
+{
+	unsigned char header[BYTES];
+	struct vmc_qcow2 facts;
+
+	(void) state;
+	make (header, 2);
+	assert_taken (header, &facts);
+	assert_true (facts.version == 2 && facts.refcount_bits == 16);
+	assert_false (facts.lazy_refcounts || facts.extended_l2 || facts.zstd || facts.dirty);
+	make (header, 3);
+	put64 (header + 72, 1 | 1 << 3 | 1 << 4);
+	put64 (header + 80, 1);
+	put32 (header + 96, 6);
+	put32 (header + 100, 112);
+	header[104] = 1;
+	assert_taken (header, &facts);
+	assert_true (facts.version == 3 && facts.refcount_bits == 64);
+	assert_true (facts.lazy_refcounts && facts.extended_l2 && facts.zstd && facts.dirty);
+	assert_false (facts.bitmaps || facts.more_sections);
+}
+
+static void options_that_cannot_be_are_refused (void **state)
+{
+	unsigned char header[BYTES];
+
+	(void) state;
+	make (header, 3);
+	put32 (header + 96, 7);
+	assert_refused (header, BYTES, "refcounts");
+	make (header, 3);
+	put32 (header + 100, 112);
+	header[104] = 2;
+	assert_refused (header, BYTES, "compressed in a way");
+}
+
+static void sections_of_the_header_are_noted (void **state)
+{
+	unsigned char header[BYTES];
+	struct vmc_qcow2 facts;
+
+	(void) state;
+	make (header, 3);
+	put32 (header + 104, 0x6803F857);
+	put32 (header + 108, 0);
+	assert_taken (header, &facts);
+	assert_false (facts.bitmaps || facts.more_sections);
+	put32 (header + 104, 0x23852875);
+	assert_taken (header, &facts);
+	assert_true (facts.bitmaps && !facts.more_sections);
+	put32 (header + 104, 0x12345678);
+	assert_taken (header, &facts);
+	assert_true (!facts.bitmaps && facts.more_sections);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test (what_a_copy_must_have),
+	cmocka_unit_test (options_that_cannot_be_are_refused),
+	cmocka_unit_test (sections_of_the_header_are_noted),
 	cmocka_unit_test (both_versions_are_taken),
 	cmocka_unit_test (other_versions_are_refused),
 	cmocka_unit_test (what_is_no_qcow2_is_refused),

@@ -26,9 +26,14 @@ void vmc_image_directory (const char *path, char *directory)
 		slash[slash == directory] = 0;
 }
 
-void vmc_image_options (const char *format, const char *path, char *options)
+/* Append the options of one layer, each key with PREFIX before it. */
+static void add_layer (const char *prefix, const char *format, const char *path, char *options)
 {
-	size_t used = (size_t) snprintf (options, 64, "driver=%s,file.driver=file,file.filename=", format);
+	size_t used = strlen (options);
+
+	used += (size_t) snprintf (options + used, VMC_IMAGE_LAYER_SIZE,
+				   "%s%sdriver=%s,%sfile.driver=file,%sfile.filename=", used ? "," : "", prefix, format,
+				   prefix, prefix);
 
 	/* A comma ends a value unless it is doubled. */
 	for (; *path != 0; path++) {
@@ -37,6 +42,23 @@ void vmc_image_options (const char *format, const char *path, char *options)
 			options[used++] = ',';
 	}
 	options[used] = 0;
+}
+
+void vmc_image_options (const char *format, const char *path, char *options)
+{
+	options[0] = 0;
+	add_layer ("", format, path, options);
+}
+
+void vmc_image_options_over (const struct vmc_disk *disk, const char *format, const char *path, bool compress,
+			     char *options)
+{
+	options[0] = 0;
+	if (compress)
+		(void) strcpy (options, "driver=compress");
+	add_layer (compress ? "file." : "", format, path, options);
+	if (disk->backing_count > 0)
+		add_layer (compress ? "file.backing." : "backing.", disk->backing_format[0], disk->backing[0], options);
 }
 
 int vmc_image_allocated (const char *path, uint64_t *bytes, struct vmc_error *err)

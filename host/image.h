@@ -9,8 +9,9 @@
 #include "domain_xml.h"
 #include "error.h"
 
-/* Room for vmc_image_options: every byte of a path may be a comma, and 64 for the rest. */
-#define VMC_IMAGE_OPTIONS_SIZE (2 * VMC_PATH_SIZE + 64)
+/* Room for vmc_image_options: every byte of a path may be a comma, and so much for the rest. */
+#define VMC_IMAGE_LAYER_SIZE 192
+#define VMC_IMAGE_OPTIONS_SIZE (2 * VMC_PATH_SIZE + VMC_IMAGE_LAYER_SIZE)
 
 struct vmc_image {
 	dev_t device; /* with the inode: which file it is, whatever its name */
@@ -49,5 +50,10 @@ void vmc_image_directory (const char *path, char *directory) __attribute__ ((non
 /* "driver=FORMAT,file.driver=file,file.filename=PATH", for --image-opts: the format is said, never probed, and no name is
  * taken for a URL. Into a buffer of VMC_IMAGE_OPTIONS_SIZE. */
 void vmc_image_options (const char *format, const char *path, char *options) __attribute__ ((nonnull));
+
+/* The same for a file PATH that stands, or shall stand, for the image of DISK: over the backing file that the XML names,
+ * whatever the file itself calls it. COMPRESS: what is written is compressed. Into a buffer of 2 * VMC_IMAGE_OPTIONS_SIZE. */
+void vmc_image_options_over (const struct vmc_disk *disk, const char *format, const char *path, bool compress,
+			     char *options) __attribute__ ((nonnull));
 
 #endif

@@ -28,18 +28,23 @@ struct vmc_rewrite {
 };
 
 /* Can it be done at all? VMC_REFUSED with the reason: a wish that makes no sense (raw with a backing file, clusters of raw, no power
- * of two), too little space in the directory for USED_BYTES. */
+ * of two), too little space in the directory for USED_BYTES, what would be lost (persistent bitmaps), a filesystem without nameless
+ * files. */
 int vmc_rewrite_check (const struct vmc_rewrite *rewrite, uint64_t used_bytes, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Write the image anew without the FREE ranges of the virtual disk (normalised), which read as zeros afterwards, and verify
- * it: each byte of the rest is read from both and compared. Owner, group, mode and the extended attributes (ACL, label, what libvirt
- * remembers) are those of the old file. BETWEEN is called some times a second; not 0 means stop. Returns a descriptor of
- * the new, synced, nameless file, owned by the caller; -1: nothing is left of it. */
+/* Write the image anew without the FREE ranges of the virtual disk (normalised), and verify it: each byte of the rest is read
+ * from both and compared (copy.c says how). Free ranges read as zeros afterwards; over a backing file they may also be what they
+ * were, or what that has there. Owner, group, mode and the extended attributes (ACL, label, what libvirt remembers) are
+ * those of the old file. BETWEEN is called some times a second, but for the fsync, with bytes copied and compared; what there
+ * is to be done in all may change when comparing begins; not 0 means stop. There is no deadline, but 5 minutes
+ * without any progress are a VMC_TIMEOUT. Returns a descriptor of the new, synced, nameless file, owned by the caller;
+ * -1: nothing is left of it. */
 int vmc_rewrite_run (const struct vmc_rewrite *rewrite, const struct vmc_extents *free, vmc_punch_between *between,
 		     void *opaque, struct vmc_error *err) __attribute__ ((nonnull (1, 2, 3, 5), warn_unused_result));
 
-/* Give the nameless file FD the name PATH, which must be free, and have that on the disk. */
+/* Give the nameless file FD the name PATH, which must be free, and have that on the disk. After an error the name may be
+ * there: only the directory's fsync failed then. */
 int vmc_rewrite_name (int fd, const char *path, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 #endif

@@ -16,6 +16,7 @@
 
 #define MONITORS "/var/lib/libvirt/qemu/domain-*/monitor.sock"
 #define ANSWER_S 2
+#define NAME_CUT 20 /* characters of the domain's name */
 
 static int connect_to (const char *path)
 {
@@ -69,14 +70,30 @@ static bool resume_at (const char *path, const char *uuid)
 	return resumed;
 }
 
+/* The name of the directory ends with the domain's, which is cut after some characters (virDomainDefGetShortName in libvirt). */
+static bool has_name (const char *path, const char *name)
+{
+	char end[NAME_CUT + sizeof "-/monitor.sock"];
+	size_t length, path_length = strlen (path);
+
+	length = (size_t) snprintf (end, sizeof end, "-%.*s/monitor.sock", NAME_CUT, name);
+	return path_length > length && strcmp (path + path_length - length, end) == 0;
+}
+
 int vmc_orphan_resume (const struct vmc_domain *domain, struct vmc_error *err)
 {
+	const char *name = virDomainGetName (domain->handle);
 	bool resumed = false;
 	glob_t found = {0};
 
+	/* Those with the name first: a monitor that libvirt holds does not answer, and there may be hundreds. */
 	if (glob (MONITORS, GLOB_NOSORT, NULL, &found) == 0)
-		for (size_t i = 0; i < found.gl_pathc && !resumed; i++)
-			resumed = resume_at (found.gl_pathv[i], domain->uuid);
+		for (size_t i = 0; i < 2 * found.gl_pathc && !resumed; i++) {
+			const char *path = found.gl_pathv[i % found.gl_pathc];
+
+			if (has_name (path, name) == (i < found.gl_pathc))
+				resumed = resume_at (path, domain->uuid);
+		}
 	globfree (&found);
 	return resumed ? 0 : vmc_fail (err, VMC_FAILED, 0, "no QEMU of the domain answers");
 }

@@ -106,16 +106,15 @@ static int check_base (struct vmc_base *base, struct vmc_error *err)
 {
 	const struct vmc_disk *disk = base->facts->disk;
 	char user[VMC_NAME_SIZE * 2];
-	struct vmc_image now;
 
 	if (vmc_overlay_check (&base->overlay, err) < 0)
 		return -1;
-	if (vmc_image_look (disk, base->facts->overlay_path, &now, err) < 0)
+	if (vmc_image_look (disk, base->facts->overlay_path, &base->image, err) < 0)
 		return -1;
-	if (now.device != base->facts->image.device || now.inode != base->facts->image.inode)
+	if (base->image.device != base->facts->image.device || base->image.inode != base->facts->image.inode)
 		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", disk->path);
 	/* The domain itself has it below the overlay on this disk. */
-	if (vmc_domain_other_user (&base->run->domain, disk->target, &now, user, sizeof user, err) < 0)
+	if (vmc_domain_other_user (&base->run->domain, disk->target, &base->image, user, sizeof user, err) < 0)
 		return -1;
 	return user[0] == 0 ? 0 : vmc_fail (err, VMC_FAILED, 0, "the domain '%s' has begun to use the same file", user);
 }
@@ -208,8 +207,10 @@ static int find_free (struct vmc_base *base, struct vmc_error *err)
 int vmc_base_begin (struct vmc_base *base, struct vmc_error *err)
 {
 	if (vmc_overlay_prepare (&base->run->domain, base->facts->disk, base->facts->overlay_path,
-				 base->report->virtual_bytes, &base->overlay, err) < 0 ||
-	    redirect (base, err) < 0 || guard_base (base, err) < 0)
+				 base->report->virtual_bytes, &base->overlay, err) < 0)
+		return -1;
+	base->overlay.bandwidth_bytes_per_s = base->run->options->wish.bandwidth_bytes_per_s;
+	if (redirect (base, err) < 0 || guard_base (base, err) < 0)
 		return -1;
 	return find_free (base, err);
 }
@@ -232,6 +233,10 @@ static int bring_home (struct vmc_base *base, int result, struct vmc_error *err)
 	if (vmc_home (&base->overlay, base->run->options->freeze_timeout_ms, &home_error) < 0) {
 		*err = home_error;
 		return -1;
+	}
+	if (result == 0 && base->overlay.why_not_forward.text[0] != 0) {
+		*err = base->overlay.why_not_forward;
+		return vmc_fail_in (err, "the guest could not be moved to the new image, it is on the old one");
 	}
 	if (vmc_overlay_check_xml (&base->overlay, &home_error) < 0 && result == 0) {
 		*err = home_error;

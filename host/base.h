@@ -19,6 +19,7 @@ struct vmc_base {
 	struct vmc_overlay overlay;
 	char token[VMC_NAME_SIZE]; /* of the freeze */
 	struct vmc_guard guard;    /* nobody can write to the base */
+	struct vmc_image image;    /* the base since then: the guest may have made it longer before */
 	struct vmc_extents agent_map;
 	struct vmc_reading reading;
 	struct vmc_extents free; /* of the virtual disk: what both witnesses call free */

@@ -37,12 +37,12 @@ static int punch (struct vmc_base *base, struct vmc_error *err)
 	    vmc_base_draw (base, &allocation, err) < 0)
 		return -1;
 	base->report->reclaimable_bytes = vmc_extents_total (&ranges);
-	vmc_extents_align_inward (&ranges, base->facts->image.punch_bytes);
+	vmc_extents_align_inward (&ranges, base->image.punch_bytes);
 	if (vmc_base_step (base, "give space back", err) < 0 || vmc_overlay_check (&base->overlay, err) < 0 ||
 	    vmc_overlay_step (&base->overlay, VMC_STEP_PUNCH, err) < 0)
 		return -1;
 	vmc_fault_point ("punch");
-	return vmc_punch (disk->path, &base->facts->image, &ranges, between_punches, base, err);
+	return vmc_punch (disk->path, &base->image, &ranges, between_punches, base, err);
 }
 
 int vmc_commit_run (struct vmc_run *run, const struct vmc_disk_facts *facts, struct vmc_disk_report *report,

@@ -235,14 +235,25 @@ char *vmc_domain_xml_disk_text (const char *xml, const char *target)
 	return text;
 }
 
+/* DOCUMENT as text, to be freed; NULL when memory runs out. */
+static char *dump (xmlDoc *document)
+{
+	xmlChar *bytes = NULL;
+	char *text = NULL;
+	int length;
+
+	xmlDocDumpMemory (document, &bytes, &length);
+	if (bytes != NULL)
+		text = strdup ((const char *) bytes);
+	xmlFree (bytes);
+	return text;
+}
+
 char *vmc_domain_xml_with_disk (const char *xml, const char *from, const char *target)
 {
 	CLEANUP_DOCUMENT xmlDoc *document = parse (xml);
 	CLEANUP_DOCUMENT xmlDoc *donor = parse (from);
 	xmlNode *old = find_disk (document, target), *new = find_disk (donor, target);
-	xmlChar *dump = NULL;
-	char *text = NULL;
-	int length;
 
 	if (old == NULL || new == NULL)
 		return NULL;
@@ -250,11 +261,49 @@ char *vmc_domain_xml_with_disk (const char *xml, const char *from, const char *t
 	if (new == NULL)
 		return NULL;
 	xmlFreeNode (xmlReplaceNode (old, new));
-	xmlDocDumpMemory (document, &dump, &length);
-	if (dump != NULL)
-		text = strdup ((const char *) dump);
-	xmlFree (dump);
-	return text;
+	return dump (document);
+}
+
+static void drop_child (xmlNode *node, const char *name)
+{
+	xmlNode *one = child (node, name);
+
+	if (one == NULL)
+		return;
+	xmlUnlinkNode (one);
+	xmlFreeNode (one);
+}
+
+char *vmc_domain_xml_on_image (const char *xml, const char *target, const char *file, const char *format)
+{
+	CLEANUP_DOCUMENT xmlDoc *document = parse (xml);
+	xmlNode *disk = find_disk (document, target), *driver = child (disk, "driver"),
+		*source = child (disk, "source");
+
+	if (driver == NULL || source == NULL)
+		return NULL;
+	if (file != NULL) {
+		if (xmlSetProp (source, X ("file"), X (file)) == NULL)
+			return NULL;
+		drop_child (disk, "backingStore");
+	}
+	if (format != NULL && xmlSetProp (driver, X ("type"), X (format)) == NULL)
+		return NULL;
+	return dump (document);
+}
+
+char *vmc_domain_xml_copy (const char *overlay)
+{
+	CLEANUP_DOCUMENT xmlDoc *document = xmlNewDoc (X ("1.0"));
+	xmlNode *disk = xmlNewDocNode (document, NULL, X ("disk"), NULL);
+
+	if (disk == NULL)
+		return NULL;
+	xmlDocSetRootElement (document, disk);
+	xmlNewProp (disk, X ("type"), X ("file"));
+	xmlNewProp (xmlNewChild (disk, NULL, X ("driver"), NULL), X ("type"), X ("qcow2"));
+	xmlNewProp (xmlNewChild (disk, NULL, X ("source"), NULL), X ("file"), X (overlay));
+	return dump (document);
 }
 
 static xmlNode *add_disk (xmlNode *disks, const char *name, const char *snapshot)
@@ -273,9 +322,6 @@ char *vmc_domain_xml_snapshot (const struct vmc_disks *disks, const char *target
 	CLEANUP_DOCUMENT xmlDoc *document = xmlNewDoc (X ("1.0"));
 	xmlNode *root = xmlNewDocNode (document, NULL, X ("domainsnapshot"), NULL);
 	xmlNode *list = root ? xmlNewChild (root, NULL, X ("disks"), NULL) : NULL;
-	xmlChar *dump = NULL;
-	char *text = NULL;
-	int length;
 
 	xmlDocSetRootElement (document, root);
 	for (size_t i = 0; list != NULL && i < disks->count; i++) {
@@ -290,9 +336,5 @@ char *vmc_domain_xml_snapshot (const struct vmc_disks *disks, const char *target
 		xmlNewProp (xmlNewChild (disk, NULL, X ("driver"), NULL), X ("type"), X ("qcow2"));
 		xmlNewProp (xmlNewChild (disk, NULL, X ("source"), NULL), X ("file"), X (overlay));
 	}
-	xmlDocDumpMemory (document, &dump, &length);
-	if (dump != NULL)
-		text = strdup ((const char *) dump);
-	xmlFree (dump);
-	return text;
+	return dump (document);
 }

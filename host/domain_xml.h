@@ -55,6 +55,15 @@ char *vmc_domain_xml_disk_text (const char *xml, const char *target) __attribute
 /* XML with its <disk> TARGET replaced by that of FROM. To be freed by the caller; NULL: one has no such disk. */
 char *vmc_domain_xml_with_disk (const char *xml, const char *from, const char *target) __attribute__ ((nonnull));
 
+/* XML with its <disk> TARGET on the image FILE of FORMAT, and without the backing files that it names; FILE or FORMAT NULL: as it is. To
+ * be freed by the caller; NULL: there is no such disk, or no memory. */
+char *vmc_domain_xml_on_image (const char *xml, const char *target, const char *file, const char *format)
+	__attribute__ ((nonnull (1, 2)));
+
+/* The XML of a <disk> that is the qcow2 file OVERLAY, for a block copy. To be freed by the caller; NULL when memory runs
+ * out. */
+char *vmc_domain_xml_copy (const char *overlay) __attribute__ ((nonnull));
+
 /* The XML of a snapshot of the one disk TARGET to the qcow2 file OVERLAY; every other disk of DISKS is left out of it.
  * To be freed by the caller; NULL when memory runs out. */
 char *vmc_domain_xml_snapshot (const struct vmc_disks *disks, const char *target, const char *overlay)

@@ -40,6 +40,8 @@
 #include "fault.h"
 #include "guard.h"
 #include "image.h"
+#include "move.h"
+#include "new_image.h"
 #include "pause.h"
 #include "process.h"
 #include "progress.h"
@@ -47,22 +49,18 @@
 #include "saved_xml.h"
 #include "unnoticed.h"
 
-#define LOOK_MS 50           /* between two looks at a block job */
-#define AGAIN_MS 500         /* after something failed */
-#define QUIET_MAX_MS 300000  /* a job that makes no progress for so long is left alone */
-#define READY_MAX_MS 3600000 /* a guest that writes faster than the commit copies is not stopped for it */
-#define AWAY_MAX_MS 120000   /* libvirtd may be away for so long */
-#define OTHER_MAX_MS 30000   /* somebody else's block job, or somebody who reads the image and locks it */
-#define DYING_MAX_MS 5000 /* a QEMU that is ending may hold its locks for so long after libvirt says that it is off */
-#define PAUSE_MIN_MS 1000 /* less than that a busy host may need */
-#define ROOM_LOW_BYTES (UINT64_C (16) << 20)
+#define LOOK_MS 50         /* between two looks at a block job */
+#define AGAIN_MS 500       /* after something failed */
+#define AWAY_MAX_MS 120000 /* libvirtd may be away for so long */
+#define OTHER_MAX_MS 30000 /* somebody else's block job, or somebody who reads the image and locks it */
+#define DYING_MAX_MS 5000  /* a QEMU that is ending may hold its locks for so long after libvirt says that it is off */
+#define PAUSE_MIN_MS 1000  /* less than that a busy host may need */
 #define ROUNDS_MAX 200
 #define OFFLINE_COMMIT_MS 3600000
 
 struct home {
 	struct vmc_overlay *overlay;
-	struct vmc_pause pause;
-	bool committing;         /* our block job was there */
+	struct vmc_move move;
 	uint64_t dying_until_ms; /* vmc_now_ms: from then on an orphan is one; 0: none was seen yet */
 };
 
@@ -77,26 +75,20 @@ static int look (const struct vmc_overlay *overlay, struct vmc_overlay_state *st
 	return vmc_overlay_look (overlay, state, err);
 }
 
-/* There is no way back from the base. */
-static void note_step (struct vmc_overlay *overlay, enum vmc_journal_step step)
-{
-	if (overlay->journal.step == step || overlay->journal.step == VMC_STEP_ON_BASE)
-		return;
-	overlay->journal.step = step;
-	vmc_journal_note (&overlay->journal);
-}
-
 /* --- going on --------------------------------------------------------------------------------- */
 
-/* The disk that the domain had before the run is the one of its next start. */
+/* The disk that the domain had before the run, of another format after a rewrite, is the one of its next start. */
 static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *restored;
+	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *wanted, *restored = NULL;
 	int result;
 
 	if (now == NULL)
 		return -1;
-	restored = vmc_domain_xml_with_disk (now, overlay->journal.inactive_xml, overlay->journal.target);
+	wanted = vmc_overlay_wanted_xml (overlay, overlay->journal.inactive_xml);
+	if (wanted != NULL)
+		restored = vmc_domain_xml_with_disk (now, wanted, overlay->journal.target);
+	free (wanted);
 	free (now);
 	if (restored == NULL)
 		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
@@ -134,6 +126,22 @@ static int note_base (struct vmc_overlay *overlay, const struct vmc_overlay_stat
 	return -1;
 }
 
+/* The same for the next overlay. 1: it counts now. */
+static int note_next (struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	struct vmc_journal before = overlay->journal;
+	int saved, noted;
+
+	vmc_fault_point ("moved-next");
+	saved = vmc_saved_xml_settle (overlay->domain, before.next, true, err);
+	vmc_overlay_adopt_next (overlay);
+	noted = vmc_journal_write (&overlay->journal, err);
+	if (saved == 0 || noted == 0)
+		return 1;
+	overlay->journal = before;
+	return -1;
+}
+
 /* Has the domain been moved? 1: it has, and that is not written down yet. */
 static int has_moved (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
@@ -142,9 +150,12 @@ static int has_moved (struct vmc_overlay *overlay, const struct vmc_overlay_stat
 	if (state->where == VMC_UNNOTICED && step == VMC_STEP_COMMIT)
 		return vmc_unnoticed_moved (overlay, err);
 	if (state->orphan)
-		return step == VMC_STEP_MOVE && state->on_base;
-	return step == VMC_STEP_MOVE &&
-	       (state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED || state->where == VMC_FORGOTTEN);
+		return step == VMC_STEP_MOVE && state->on_target;
+	if (step != VMC_STEP_MOVE)
+		return 0;
+	if (overlay->journal.next[0] != 0)
+		return state->where == VMC_ON_NEXT || state->where == VMC_FORGOTTEN;
+	return state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED || state->where == VMC_FORGOTTEN;
 }
 
 static int fail_orphan (const struct vmc_overlay *overlay, struct vmc_error *err)
@@ -172,21 +183,25 @@ static int step_orphan (struct home *home, struct vmc_error *err)
 	return fail_orphan (home->overlay, err);
 }
 
-/* Where the domain is is written down before the guest goes on. While it is being moved it has to wait. */
+/* Where the domain is is written down before the guest goes on. While it is being moved it has to wait. 1: it is on the next
+ * overlay now, so that STATE is no longer true. */
 static int go_on (struct vmc_pause *pause, struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
 		  struct vmc_error *err)
 {
-	int moved = has_moved (overlay, state, err);
+	int moved = has_moved (overlay, state, err), adopted = 0;
 
-	if (moved < 0 || (moved == 1 && note_base (overlay, state, err) < 0))
+	if (moved < 0)
+		return -1;
+	if (moved == 1)
+		adopted = overlay->journal.next[0] != 0 ? note_next (overlay, err) : note_base (overlay, state, err);
+	if (adopted < 0)
 		return -1;
 	if ((state->moving && state->where != VMC_FORGOTTEN) || (!state->active && !state->orphan) ||
 	    !overlay->journal.paused)
-		return 0;
-	if (overlay->journal.step == VMC_STEP_MOVE &&
-	    !state->on_base) /* not moved: it writes to the overlay from now on */
-		note_step (overlay, VMC_STEP_COMMIT);
-	return vmc_pause_end (pause, overlay->domain, &overlay->journal, err);
+		return adopted;
+	if (overlay->journal.step == VMC_STEP_MOVE && !state->on_target)
+		vmc_overlay_note (overlay, VMC_STEP_COMMIT); /* not moved: it writes to the overlay from now on */
+	return vmc_pause_end (pause, overlay->domain, &overlay->journal, err) < 0 ? -1 : adopted;
 }
 
 int vmc_home_go_on (struct vmc_domain *domain, struct vmc_journal *journal, struct vmc_error *err)
@@ -197,164 +212,130 @@ int vmc_home_go_on (struct vmc_domain *domain, struct vmc_journal *journal, stru
 	int result = look (&overlay, &state, err);
 
 	if (result == 0 && state.moving && state.where != VMC_FORGOTTEN)
-		return vmc_fail (err, VMC_BUSY, 0, "the domain is being moved to its base");
+		return vmc_fail (err, VMC_BUSY, 0, "the domain is being moved");
 	if (result == 0 && state.where != VMC_GONE)
 		result = go_on (&none, &overlay, &state, err);
-	journal->step = overlay.journal.step;
-	journal->paused = overlay.journal.paused;
+	*journal = overlay.journal;
+	return result < 0 ? -1 : 0;
+}
+
+/* The disk of the domain's next start is the overlay, for good. */
+static int define_overlay (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	const struct vmc_journal *journal = &overlay->journal;
+	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *mended;
+	int result = -1;
+
+	if (now == NULL)
+		return -1;
+	mended = vmc_domain_xml_on_image (now, journal->target, journal->overlay, "qcow2");
+	free (now);
+	if (mended == NULL)
+		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
+	if (vmc_domain_define (overlay->domain, mended, err) == 0)
+		result = vmc_saved_xml_settle (overlay->domain, journal->overlay, true, err);
+	free (mended);
 	return result;
+}
+
+/* The XML that libvirt has saved names the overlay, for good. It may have to be told, as in settle_base. */
+static int settle_overlay (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	int result = vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, true, err);
+
+	return result >= 0 ? result : define_overlay (overlay, err);
+}
+
+/* --- overlays that are no longer needed ------------------------------------------------------- */
+
+/* Made, but the journal did not come to say which file it is: then it is empty. */
+static bool is_own_file (uint64_t inode, const struct stat *status)
+{
+	if (inode == 0)
+		return S_ISREG (status->st_mode) && status->st_size == 0;
+	return status->st_ino == inode; /* the device may have another number after a boot */
+}
+
+static int remove_file (const char *path, uint64_t inode, struct vmc_error *err)
+{
+	char directory[VMC_PATH_SIZE];
+	struct stat status;
+
+	if (path[0] == 0 || lstat (path, &status) < 0)
+		return 0;
+	if (!is_own_file (inode, &status)) /* ours is gone; what has its name now is somebody's */
+		return 0;
+	vmc_fault_point ("remove");
+	if (unlink (path) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot remove the overlay '%s'", path);
+	vmc_fault_point ("removed");
+	vmc_image_directory (path, directory);
+	return vmc_directory_sync (directory, err);
+}
+
+/* Locked, it does not come into use while we look. On a filesystem without locks we only look. -1: it is written to. */
+static int lock_file (struct vmc_guard *guard, const char *path, struct vmc_error *err)
+{
+	if (path[0] != 0 && access (path, F_OK) == 0 && vmc_guard_lock (guard, path, err) < 0 &&
+	    vmc_guard_written (path))
+		return -1;
+	return 0;
+}
+
+/* The domain does not want the next overlay at its next start either. */
+static int settle_without_next (const struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
+				struct vmc_error *err)
+{
+	int result = vmc_saved_xml_settle (overlay->domain, overlay->journal.next, false, err);
+
+	return result < 0 && state->where == VMC_ON_OVERLAY ? settle_overlay (overlay, err) : result;
+}
+
+/* The domain is on the overlay, and no block job is at work: the next one is not in use, or no longer. */
+static int drop_next (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	VMC_CLEANUP_GUARD struct vmc_guard guard = VMC_GUARD_INIT;
+	struct vmc_journal *journal = &overlay->journal;
+
+	if (lock_file (&guard, journal->next, err) < 0 || settle_without_next (overlay, state, err) < 0 ||
+	    remove_file (journal->next, journal->next_inode, err) < 0)
+		return -1;
+	journal->next[0] = 0;
+	journal->next_inode = 0;
+	return vmc_journal_write (journal, err);
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
 
-/* Since the job has begun to count, what the guest writes is seen by it. */
-static int wait_for_start (struct vmc_overlay *overlay, unsigned max_ms, struct vmc_error *err)
-{
-	uint64_t until_ms = vmc_now_ms () + max_ms;
-	struct vmc_overlay_state state;
-
-	do {
-		if (vmc_overlay_look (overlay, &state, err) < 0)
-			return -1;
-		if (!state.job || state.ready || state.all_bytes > 1)
-			return 0;
-		vmc_events_pause (1);
-	} while (vmc_now_ms () < until_ms);
-	return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the commit does not start in the time given");
-}
-
-static int start_commit (struct home *home, struct vmc_error *err)
-{
-	struct vmc_overlay *overlay = home->overlay;
-	bool loses = vmc_qemu_loses_writes (vmc_qemu_version (overlay->domain->handle));
-
-	vmc_progress_step (overlay->journal.target, loses ? "commit, the guest paused at its start" : "commit");
-	note_step (overlay, VMC_STEP_COMMIT);
-	if (loses && vmc_pause_begin (&home->pause, overlay->domain, &overlay->journal, err) < 0)
-		return -1;
-	vmc_fault_point ("commit");
-	/* No base and no top, but shallow: the top layer into its own backing file, never further. */
-	if (VMC_LIBVIRT (virDomainBlockCommit (overlay->domain->handle, overlay->journal.target, NULL, NULL, 0,
-					       VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW)) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot start the commit");
-	vmc_fault_point ("committing");
-	if (loses && (wait_for_start (overlay, home->pause.max_ms, err) < 0 || vmc_pause_check (&home->pause, err) < 0))
-		return -1;
-	home->committing = true;
-	return 0;
-}
-
-/* A commit that was not started under our eyes, by a QEMU that may have lost writes then, is not to be relied upon. */
-static int check_start (const struct home *home, struct vmc_error *err)
-{
-	const struct vmc_domain *domain = home->overlay->domain;
-
-	if (home->committing || !vmc_qemu_loses_writes (vmc_qemu_version (domain->handle)))
-		return 1;
-	if (VMC_LIBVIRT (virDomainBlockJobAbort (domain->handle, home->overlay->journal.target, 0)) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot begin the commit anew");
-	return 0;
-}
-
-/* libvirt does not tell why a job has failed. */
-static int fail_ended (const struct vmc_overlay *overlay, struct vmc_error *err)
-{
-	struct vmc_error unheard;
-	uint64_t room;
-
-	if (vmc_image_room (overlay->journal.base, overlay->journal.base, &room, &unheard) == 0 &&
-	    room < ROOM_LOW_BYTES)
-		return vmc_fail (err, VMC_FAILED, ENOSPC, "the commit failed, and the host is low on space beside '%s'",
-				 overlay->journal.base);
-	return vmc_fail (err, VMC_FAILED, 0,
-			 "the commit into '%s' ended too early: an I/O error, or somebody else ended it",
-			 overlay->journal.base);
-}
-
-/* Does our commit still copy? Below a snapshot, one that was started there (VMC_STEP_MOVE) is ours. */
-static bool is_copying (const struct vmc_overlay *overlay, const struct vmc_overlay_state *state)
-{
-	if (!state->active)
-		return false;
-	if (state->where == VMC_BURIED)
-		return state->below_job && overlay->journal.step == VMC_STEP_MOVE;
-	return state->where == VMC_ON_OVERLAY && state->job && !state->ready;
-}
-
-/* Wait while the job is at work and not ready. 0: something is different now, look again. */
-static int wait_for_job (struct vmc_overlay *overlay, struct vmc_error *err)
-{
-	uint64_t since_ms = vmc_now_ms (), quiet_since_ms = since_ms, last = UINT64_MAX;
-
-	for (;;) {
-		struct vmc_overlay_state state;
-
-		vmc_overlay_measure (overlay);
-		if (vmc_overlay_look (overlay, &state, err) < 0)
-			return -1;
-		if (!is_copying (overlay, &state))
-			return 0;
-		vmc_progress_show (state.done_bytes, state.all_bytes);
-		if (state.done_bytes != last)
-			quiet_since_ms = vmc_now_ms ();
-		last = state.done_bytes;
-		if (vmc_now_ms () - quiet_since_ms > QUIET_MAX_MS)
-			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT, "the commit of '%s' makes no progress",
-					 overlay->journal.overlay);
-		if (state.where == VMC_ON_OVERLAY && vmc_now_ms () - since_ms > READY_MAX_MS)
-			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT,
-					 "the guest writes faster than the commit of '%s' copies",
-					 overlay->journal.overlay);
-		vmc_events_pause (LOOK_MS);
-	}
-}
-
-/* Whatever the call returns: where the domain is then is looked up, and the guest goes on. */
-static int pivot (struct home *home, struct vmc_error *err)
-{
-	struct vmc_overlay *overlay = home->overlay;
-
-	if (vmc_pause_to_move (&home->pause, overlay->domain, &overlay->journal, err) < 0)
-		return -1;
-	vmc_fault_point ("pivot");
-	if (vmc_pause_check (&home->pause, err) < 0)
-		return -1;
-	if (VMC_LIBVIRT (virDomainBlockJobAbort (overlay->domain->handle, overlay->journal.target,
-						 VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot pivot to the base");
-	vmc_fault_point ("pivoted");
-	return 0;
-}
-
-/* Somebody else's job ends some time. */
-static int wait_for_other (struct vmc_overlay *overlay, struct vmc_error *err)
-{
-	uint64_t until_ms = vmc_now_ms () + vmc_fault_number ("VMC_FAULT_OTHER_MS", OTHER_MAX_MS);
-	struct vmc_overlay_state state;
-
-	do {
-		vmc_events_pause (LOOK_MS);
-		if (vmc_overlay_look (overlay, &state, err) < 0)
-			return -1;
-		if (!state.other_job)
-			return 0;
-	} while (vmc_now_ms () < until_ms);
-	if (state.lost_job)
-		return vmc_fail (err, VMC_INTERRUPTED, 0,
-				 "libvirtd died while it started the commit and has lost track of it; do not end that "
-				 "block job, which crashes libvirtd; when the guest has been switched off, run "
-				 "vmcompact --recover");
-	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "somebody else's block job is at work on the disk; when it has ended, run vmcompact "
-			 "--recover");
-}
-
-static int fail_stale (const struct vmc_overlay *overlay, struct vmc_error *err)
+static int fail_stale (const char *from, const char *to, struct vmc_error *err)
 {
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the domain runs on the overlay '%s', although it had been moved to '%s', which is newer; "
 			 "destroy it, then run vmcompact --recover",
-			 overlay->journal.overlay, overlay->journal.base);
+			 from, to);
+}
+
+/* Over the old image, and the new one is to be had. */
+static bool is_outbound (const struct vmc_overlay *overlay)
+{
+	return overlay->forward && !overlay->journal.over_new && !vmc_new_image_in_place (&overlay->journal);
+}
+
+/* No block job is at work. Over the new image, that is to get the base's path, under which the domain is to have it: one more
+ * move. Over the base: a new image, if there is one to go to; else home. */
+static int step_next_move (struct home *home, const struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	struct vmc_overlay *overlay = home->overlay;
+
+	if (home->move.started) {
+		home->move.started = false; /* once more, if there have not been too many tries */
+		return vmc_move_fail_ended (overlay, err);
+	}
+	if (overlay->journal.next[0] != 0)
+		return drop_next (overlay, state, err);
+	if (overlay->journal.over_new && vmc_new_image_swap (&overlay->journal, err) < 0)
+		return -1;
+	return vmc_move_start (&home->move, overlay->journal.over_new || is_outbound (overlay), err);
 }
 
 static int step_running (struct home *home, const struct vmc_overlay_state *state, struct vmc_error *err)
@@ -362,61 +343,66 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 	struct vmc_overlay *overlay = home->overlay;
 
 	if (overlay->journal.step == VMC_STEP_ON_BASE)
-		return fail_stale (overlay, err);
+		return fail_stale (overlay->journal.overlay, overlay->journal.base, err);
 	if (state->other_job)
-		return wait_for_other (overlay, err);
-	if (!state->job && home->committing) {
-		home->committing = false; /* once more, if there have not been too many tries */
-		return fail_ended (overlay, err);
-	}
+		return vmc_move_wait_for_other (overlay, err);
 	if (!state->job)
-		return start_commit (home, err);
+		return step_next_move (home, state, err);
 	if (!state->moving) {
-		int good = check_start (home, err);
+		int good = vmc_move_check_start (&home->move, state, err);
 
 		if (good != 1)
 			return good;
 	}
-	return state->ready ? pivot (home, err) : wait_for_job (overlay, err);
+	return state->ready ? vmc_move_pivot (&home->move, err) : vmc_move_wait (overlay, err);
 }
 
 /* libvirtd died when QEMU had moved. It cannot be told where the running domain is, but where the next start finds it. */
 static int step_forgotten (const struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
 			   struct vmc_error *err)
 {
-	if (overlay->journal.step != VMC_STEP_ON_BASE || settle_base (overlay, state, err) < 0)
+	const struct vmc_journal *journal = &overlay->journal;
+	bool on_base = journal->step == VMC_STEP_ON_BASE, on_overlay = !on_base && journal->next[0] != 0;
+
+	if ((!on_base && !on_overlay) ||
+	    (on_base ? settle_base (overlay, state, err) : settle_overlay (overlay, err)) < 0)
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "QEMU writes to '%s', but libvirt names the overlay '%s'; do not switch the guest off "
 				 "before the domain's XML names the former",
-				 overlay->journal.base, overlay->journal.overlay);
+				 on_overlay ? journal->overlay : journal->base,
+				 on_overlay ? journal->next : journal->overlay);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the domain is on its image again, but libvirtd died before it had noted that; when the guest "
-			 "has been switched off, run vmcompact --recover");
+			 "the domain has been moved to '%s', but libvirtd died before it had noted that; when the "
+			 "guest "
+			 "has been switched off, run vmcompact --recover",
+			 on_base ? journal->base : journal->overlay);
 }
 
 /* Somebody's overlay lies on ours. Ours can be committed from under it; no pivot, no choice to be made. */
 static int step_buried (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	if (overlay->journal.step == VMC_STEP_ON_BASE)
-		return fail_stale (overlay, err);
+		return fail_stale (overlay->journal.overlay, overlay->journal.base, err);
 	if (!state->active)
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "the domain is off, and a snapshot lies on its overlay '%s'; start it, then run "
 				 "vmcompact --recover",
 				 overlay->journal.overlay);
-	if (is_copying (overlay, state))
-		return wait_for_job (overlay, err);
+	if (vmc_move_is_copying (overlay, state))
+		return vmc_move_wait (overlay, err);
 	if (state->other_job)
-		return wait_for_other (overlay, err);
+		return vmc_move_wait_for_other (overlay, err);
+	if (overlay->journal.next[0] != 0)
+		return drop_next (overlay, state, err);
 	vmc_progress_step (overlay->journal.target, "commit, from below a snapshot");
-	note_step (overlay, VMC_STEP_MOVE); /* nobody writes to it any more */
+	vmc_overlay_note (overlay, VMC_STEP_MOVE); /* nobody writes to it any more */
 	if (VMC_LIBVIRT (virDomainBlockCommit (overlay->domain->handle, overlay->journal.target, overlay->journal.base,
 					       overlay->journal.overlay, vmc_fault_number ("VMC_FAULT_MIB_PER_S", 0),
 					       0)) < 0) {
-		note_step (overlay, VMC_STEP_COMMIT);
+		vmc_overlay_note (overlay, VMC_STEP_COMMIT);
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot commit the overlay from below a snapshot");
 	}
-	return wait_for_job (overlay, err);
+	return vmc_move_wait (overlay, err);
 }
 
 /* --- off ------------------------------------------------------------------------------------- */
@@ -468,7 +454,7 @@ static int restore_xml (struct vmc_overlay *overlay, const struct timespec *at, 
 	now = written_at (overlay->journal.overlay);
 	if (state.active || state.where != VMC_ON_OVERLAY || now.tv_sec != at->tv_sec || now.tv_nsec != at->tv_nsec)
 		return 0;
-	note_step (overlay, VMC_STEP_MOVE);
+	vmc_overlay_note (overlay, VMC_STEP_MOVE);
 	vmc_fault_point ("define");
 	return define_as_before (overlay, err);
 }
@@ -492,9 +478,20 @@ static int check_off (const struct vmc_overlay *overlay, struct vmc_error *err)
 			 overlay->journal.overlay);
 }
 
-static int step_off (struct vmc_overlay *overlay, struct vmc_error *err)
+/* Only one overlay is left, and the next start wants it: after that, VMC_STEP_MOVE means to the base. 1: it was so already. */
+static int leave_one (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	if (state->where == VMC_ON_NEXT)
+		return define_overlay (overlay, err) < 0 ? -1 : 0;
+	if (overlay->journal.next[0] != 0)
+		return drop_next (overlay, state, err);
+	return 1;
+}
+
+static int step_off (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	struct timespec at;
+	int one;
 
 	if (overlay->journal.inactive_xml == NULL)
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
@@ -505,6 +502,11 @@ static int step_off (struct vmc_overlay *overlay, struct vmc_error *err)
 		return -1;
 	if (overlay->journal.step == VMC_STEP_ON_BASE) /* libvirt had no time to note it */
 		return define_as_before (overlay, err);
+	one = leave_one (overlay, state, err);
+	if (one != 1)
+		return one;
+	if (overlay->journal.over_new && vmc_new_image_swap (&overlay->journal, err) < 0)
+		return -1;
 	if (commit_offline (overlay, err) < 0)
 		return -1;
 	at = written_at (overlay->journal.overlay);
@@ -512,32 +514,6 @@ static int step_off (struct vmc_overlay *overlay, struct vmc_error *err)
 }
 
 /* --- there ------------------------------------------------------------------------------------ */
-
-/* Made, but the journal did not come to say which file it is: then it is empty. */
-static bool is_own_file (const struct vmc_journal *journal, const struct stat *status)
-{
-	if (journal->overlay_inode == 0)
-		return S_ISREG (status->st_mode) && status->st_size == 0;
-	return status->st_ino == journal->overlay_inode; /* the device may have another number after a boot */
-}
-
-static int remove_overlay (const struct vmc_overlay *overlay, struct vmc_error *err)
-{
-	const struct vmc_journal *journal = &overlay->journal;
-	char directory[VMC_PATH_SIZE];
-	struct stat status;
-
-	if (journal->overlay[0] == 0 || lstat (journal->overlay, &status) < 0)
-		return 0;
-	if (!is_own_file (journal, &status)) /* ours is gone; what has its name now is somebody's */
-		return 0;
-	vmc_fault_point ("remove");
-	if (unlink (journal->overlay) < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot remove the overlay '%s'", journal->overlay);
-	vmc_fault_point ("removed");
-	vmc_image_directory (journal->overlay, directory);
-	return vmc_directory_sync (directory, err);
-}
 
 /* The domain is on the base. Was it us who brought it there, or has it never left? */
 static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *err)
@@ -552,21 +528,31 @@ static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *e
 			 journal->overlay, journal->base);
 }
 
+/* libvirt writes more about the disk into the XML of the next start than was there before the moves. */
+static int restore_converted (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	struct vmc_error unheard;
+
+	return overlay->journal.inactive_xml == NULL || vmc_overlay_check_xml (overlay, &unheard) == 0
+		       ? 0
+		       : define_as_before (overlay, err);
+}
+
 /* QEMU pauses a guest whose write found no space. The overlay is in the base, and gone: the guest can go on. */
 static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
-	VMC_CLEANUP_GUARD struct vmc_guard guard = VMC_GUARD_INIT;
-	const char *path = overlay->journal.overlay;
+	VMC_CLEANUP_GUARD struct vmc_guard guard = VMC_GUARD_INIT, next_guard = VMC_GUARD_INIT;
+	const struct vmc_journal *journal = &overlay->journal;
 
-	/* Locked, it does not come into use while we look. On a filesystem without locks we only look. */
-	if (path[0] != 0 && access (path, F_OK) == 0 && vmc_guard_lock (&guard, path, err) < 0 &&
-	    vmc_guard_written (path))
+	if (lock_file (&guard, journal->overlay, err) < 0 || lock_file (&next_guard, journal->next, err) < 0 ||
+	    check_arrival (overlay, err) < 0)
 		return -1;
-	if (check_arrival (overlay, err) < 0)
+	if (journal->step != VMC_STEP_PREPARE && settle_base (overlay, state, err) < 0)
 		return -1;
-	if (overlay->journal.step != VMC_STEP_PREPARE && settle_base (overlay, state, err) < 0)
+	if (state->where == VMC_ON_BASE && vmc_new_image_in_place (journal) && restore_converted (overlay, err) < 0)
 		return -1;
-	if (remove_overlay (overlay, err) < 0)
+	if (remove_file (journal->overlay, journal->overlay_inode, err) < 0 ||
+	    remove_file (journal->next, journal->next_inode, err) < 0 || vmc_new_image_tidy (journal, err) < 0)
 		return -1;
 	if (state->active && vmc_domain_resume (overlay->domain, VIR_DOMAIN_PAUSED_IOERROR, err) < 0)
 		return vmc_fail_in (err, "the guest was paused by a write error");
@@ -589,25 +575,39 @@ static int leave_gone (const struct vmc_overlay *overlay, struct vmc_error *err)
 			 journal->base, journal->overlay, journal->uuid);
 }
 
+static bool is_gone (const char *path)
+{
+	return path[0] == 0 || (access (path, F_OK) < 0 && errno == ENOENT);
+}
+
 /* One step. 1: home. */
 static int step_home (struct home *home, struct vmc_error *err)
 {
 	struct vmc_overlay *overlay = home->overlay;
 	struct vmc_overlay_state state = {0};
+	int adopted;
 
 	if (overlay->journal.step == VMC_STEP_PREPARE) /* the domain never heard of it */
 		return arrive (overlay, &state, err) < 0 ? -1 : 1;
-	if (look (overlay, &state, err) < 0 || go_on (&home->pause, overlay, &state, err) < 0)
+	if (look (overlay, &state, err) < 0)
 		return -1;
+	adopted = go_on (&home->move.pause, overlay, &state, err);
+	if (adopted == 1)
+		home->move.started = false;
+	if (adopted != 0)
+		return adopted < 0 ? -1 : 0;
 	if (state.orphan)
 		return step_orphan (home, err);
 	switch (state.where) {
 	case VMC_ON_OVERLAY:
-		return state.active ? step_running (home, &state, err) : step_off (overlay, err);
+		return state.active ? step_running (home, &state, err) : step_off (overlay, &state, err);
+	case VMC_ON_NEXT: /* which no longer counts */
+		return state.active ? fail_stale (overlay->journal.next, overlay->journal.overlay, err)
+				    : step_off (overlay, &state, err);
 	case VMC_FORGOTTEN:
 		return step_forgotten (overlay, &state, err);
 	case VMC_UNNOTICED:
-		return vmc_unnoticed_end (overlay, &home->pause, err);
+		return vmc_unnoticed_end (overlay, &home->move.pause, err);
 	case VMC_BURIED:
 		return step_buried (overlay, &state, err);
 	case VMC_ON_BASE:
@@ -616,7 +616,8 @@ static int step_home (struct home *home, struct vmc_error *err)
 	case VMC_GONE:
 		return leave_gone (overlay, err) < 0 ? -1 : 1;
 	default:
-		if (access (overlay->journal.overlay, F_OK) < 0 && errno == ENOENT) /* and brought it to an end */
+		if (is_gone (overlay->journal.overlay) &&
+		    is_gone (overlay->journal.next)) /* and brought it to an end */
 			return vmc_journal_remove (overlay->journal.uuid, err) < 0 ? -1 : 1;
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "somebody has changed the disk in the domain's XML; its overlay is '%s', over '%s'",
@@ -640,6 +641,16 @@ static int await_libvirt (struct vmc_domain *domain, struct vmc_error *err)
 	return 0;
 }
 
+/* The new image is not to be had: the way home leads back to the old one, as long as the domain is over that. */
+static bool give_up_forward (struct vmc_overlay *overlay, const struct vmc_error *why)
+{
+	if (!is_outbound (overlay))
+		return false;
+	overlay->forward = false;
+	overlay->why_not_forward = *why;
+	return true;
+}
+
 static int go_home (struct home *home, struct vmc_error *err)
 {
 	uint64_t until_ms = UINT64_MAX;
@@ -652,11 +663,13 @@ static int go_home (struct home *home, struct vmc_error *err)
 			return 0;
 		if (result == 0)
 			continue;
+		if (give_up_forward (home->overlay, err))
+			continue;
 		if (err->code == VMC_INTERRUPTED)
 			return -1;
 		if (until_ms == UINT64_MAX)
 			until_ms = vmc_now_ms () + OTHER_MAX_MS;
-		if (!home->pause.on && virConnectIsAlive (home->overlay->domain->connection->handle) == 1)
+		if (!home->move.pause.on && virConnectIsAlive (home->overlay->domain->connection->handle) == 1)
 			vmc_events_pause (AGAIN_MS);
 		if (await_libvirt (home->overlay->domain, err) < 0)
 			break;
@@ -670,12 +683,13 @@ int vmc_home (struct vmc_overlay *overlay, unsigned pause_max_ms, struct vmc_err
 {
 	unsigned max_ms = pause_max_ms < PAUSE_MIN_MS ? PAUSE_MIN_MS : pause_max_ms;
 	struct home home = {.overlay = overlay,
-			    .pause = VMC_PAUSE_INIT (vmc_fault_number ("VMC_FAULT_PAUSE_MS", max_ms))};
+			    .move = {.overlay = overlay,
+				     .pause = VMC_PAUSE_INIT (vmc_fault_number ("VMC_FAULT_PAUSE_MS", max_ms))}};
 	int result = go_home (&home, err);
 
-	if (home.pause.on)
-		vmc_pause_leave (&home.pause);
-	overlay->paused_ms = home.pause.total_ms;
+	if (home.move.pause.on)
+		vmc_pause_leave (&home.move.pause);
+	overlay->paused_ms = home.move.pause.total_ms;
 	if (result == 0)
 		vmc_deadline_means (VMC_FAILED);
 	return result;

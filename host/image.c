@@ -205,8 +205,8 @@ static int check_chain (const struct vmc_disk *disk, struct vmc_error *err)
 
 static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)
 {
+	struct stat status, by_name;
 	struct statvfs space;
-	struct stat status;
 
 	if (fstat (fd, &status) < 0 || fstatvfs (fd, &space) < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot look at '%s'", disk->path);
@@ -217,7 +217,9 @@ static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *
 				     .length_bytes = (uint64_t) status.st_size,
 				     .allocated_bytes = (uint64_t) status.st_blocks * 512,
 				     .virtual_bytes = (uint64_t) status.st_size,
-				     .punch_bytes = space.f_frsize};
+				     .punch_bytes = space.f_frsize,
+				     .names = status.st_nlink,
+				     .is_link = lstat (disk->path, &by_name) == 0 && S_ISLNK (by_name.st_mode)};
 	if (image->punch_bytes == 0 || (image->punch_bytes & (image->punch_bytes - 1)) != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the filesystem of '%s' has blocks of an odd size", disk->path);
 	if (strcmp (disk->format, "qcow2") != 0)

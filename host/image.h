@@ -20,6 +20,8 @@ struct vmc_image {
 	uint64_t allocated_bytes; /* st_blocks */
 	uint64_t virtual_bytes;   /* raw: the length */
 	uint64_t punch_bytes;     /* the unit in which its filesystem gives space back */
+	uint64_t names;           /* hard links: 1 */
+	bool is_link;             /* the path is a symbolic link */
 	uint64_t room_bytes;      /* free, for the overlay and, when it is committed, for the image itself */
 };
 

@@ -21,9 +21,10 @@
 
 #define SUFFIX ".journal"
 #define JOURNAL_MAX_BYTES (16 << 20) /* libvirt sends at most 4 MiB of XML, every byte of which may be escaped here */
-#define JOURNAL_VERSION 1
+#define JOURNAL_VERSION 2
 
-static const char *const step_names[VMC_STEPS] = {"prepare", "redirect", "punch", "commit", "move", "on-base"};
+static const char *const step_names[VMC_STEPS] = {"prepare", "redirect", "punch",  "rewrite",
+						  "commit",  "move",     "on-base"};
 
 static const struct {
 	const char *key;
@@ -33,10 +34,34 @@ static const struct {
 	{ \
 		key, offsetof (struct vmc_journal, member), sizeof ((struct vmc_journal *) NULL)->member \
 	}
-	TEXT ("uuid", uuid), TEXT ("domain", name),     TEXT ("target", target),
-	TEXT ("base", base), TEXT ("overlay", overlay),
+	TEXT ("uuid", uuid),       TEXT ("domain", name), TEXT ("target", target),         TEXT ("base", base),
+	TEXT ("overlay", overlay), TEXT ("next", next),   TEXT ("new_format", new_format),
 };
 #define N_TEXTS (sizeof texts / sizeof texts[0])
+
+static const struct {
+	const char *key;
+	size_t offset;
+} numbers[] = {
+	{"overlay_inode", offsetof (struct vmc_journal, overlay_inode)},
+	{"overlay_bytes", offsetof (struct vmc_journal, overlay_bytes)},
+	{"next_inode", offsetof (struct vmc_journal, next_inode)},
+	{"new_inode", offsetof (struct vmc_journal, new_inode)},
+	{"old_inode", offsetof (struct vmc_journal, old_inode)},
+};
+#define N_NUMBERS (sizeof numbers / sizeof numbers[0])
+
+static const struct {
+	const char *key;
+	size_t offset;
+} flags[] = {
+	{"paused", offsetof (struct vmc_journal, paused)},
+	{"over_new", offsetof (struct vmc_journal, over_new)},
+	{"keep_old", offsetof (struct vmc_journal, keep_old)},
+};
+#define N_FLAGS (sizeof flags / sizeof flags[0])
+
+#define MEMBER(type, journal, offset) ((type *) ((char *) (journal) + (offset)))
 
 static void name_file (const char *uuid, const char *suffix, char *path, size_t size)
 {
@@ -59,10 +84,13 @@ static struct json_object *encode (const struct vmc_journal *journal)
 	for (size_t i = 0; i < N_TEXTS; i++)
 		json_object_object_add (object, texts[i].key,
 					json_object_new_string ((const char *) journal + texts[i].offset));
-	json_object_object_add (object, "overlay_inode", json_object_new_uint64 (journal->overlay_inode));
-	json_object_object_add (object, "overlay_bytes", json_object_new_uint64 (journal->overlay_bytes));
+	for (size_t i = 0; i < N_NUMBERS; i++)
+		json_object_object_add (object, numbers[i].key,
+					json_object_new_uint64 (*MEMBER (const uint64_t, journal, numbers[i].offset)));
+	for (size_t i = 0; i < N_FLAGS; i++)
+		json_object_object_add (object, flags[i].key,
+					json_object_new_boolean (*MEMBER (const bool, journal, flags[i].offset)));
 	json_object_object_add (object, "step", json_object_new_string (step_names[journal->step]));
-	json_object_object_add (object, "paused", json_object_new_boolean (journal->paused));
 	json_object_object_add (object, "inactive_xml",
 				journal->inactive_xml ? json_object_new_string (journal->inactive_xml) : NULL);
 	return object;
@@ -172,14 +200,33 @@ static int decode_number (struct json_object *object, const char *key, uint64_t 
 	return 0;
 }
 
+static int decode_numbers (struct json_object *object, struct vmc_journal *journal)
+{
+	for (size_t i = 0; i < N_NUMBERS; i++)
+		if (decode_number (object, numbers[i].key, MEMBER (uint64_t, journal, numbers[i].offset)) < 0)
+			return -1;
+	return 0;
+}
+
+static int decode_flags (struct json_object *object, struct vmc_journal *journal)
+{
+	for (size_t i = 0; i < N_FLAGS; i++) {
+		struct json_object *member;
+
+		if (!json_object_object_get_ex (object, flags[i].key, &member) ||
+		    !json_object_is_type (member, json_type_boolean))
+			return -1;
+		*MEMBER (bool, journal, flags[i].offset) = json_object_get_boolean (member);
+	}
+	return 0;
+}
+
 static int decode_step (struct json_object *object, struct vmc_journal *journal)
 {
-	struct json_object *step, *paused;
+	struct json_object *step;
 
-	if (!json_object_object_get_ex (object, "step", &step) || !json_object_is_type (step, json_type_string) ||
-	    !json_object_object_get_ex (object, "paused", &paused) || !json_object_is_type (paused, json_type_boolean))
+	if (!json_object_object_get_ex (object, "step", &step) || !json_object_is_type (step, json_type_string))
 		return -1;
-	journal->paused = json_object_get_boolean (paused);
 	for (int i = 0; i < VMC_STEPS; i++) {
 		journal->step = (enum vmc_journal_step) i;
 		if (strcmp (json_object_get_string (step), step_names[i]) == 0)
@@ -228,8 +275,8 @@ static int decode (const char *text, size_t length, const char *uuid, struct vmc
 	if (object != NULL && json_object_is_type (object, json_type_object) &&
 	    decode_number (object, "version", &version) == 0 && version == JOURNAL_VERSION &&
 	    decode_texts (object, journal) == 0 && strcmp (journal->uuid, uuid) == 0 &&
-	    decode_number (object, "overlay_inode", &journal->overlay_inode) == 0 &&
-	    decode_number (object, "overlay_bytes", &journal->overlay_bytes) == 0 && decode_step (object, journal) == 0)
+	    decode_numbers (object, journal) == 0 && decode_flags (object, journal) == 0 &&
+	    decode_step (object, journal) == 0)
 		result = decode_xml (object, journal);
 	json_object_put (object);
 	return result;

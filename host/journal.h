@@ -2,8 +2,9 @@
  *
  * One file for a domain, in VMC_STATE_DIRECTORY, written before each step that changes something; on the way home, if it can be.
  * It is there from before the overlay is made until after the overlay is gone; at most one disk of a domain is away at a time. It
- * is a hint: where the domain is, libvirt says. Only three things cannot be seen there, and are taken from here: which file is the
- * overlay that we made, whether its contents or those of the base count, and whether it was us who paused the guest.
+ * is a hint: where the domain is, libvirt says. Only a few things cannot be seen there, and are taken from here: which files are the
+ * overlays that we made, which of them or of the base counts, whether it was us who paused the guest, and which file the rewritten
+ * image is.
  */
 #ifndef VMC_JOURNAL_H
 #define VMC_JOURNAL_H
@@ -20,9 +21,10 @@ enum vmc_journal_step {
 	VMC_STEP_PREPARE,  /* the overlay is made; the domain does not know of it */
 	VMC_STEP_REDIRECT, /* libvirt is asked to use it */
 	VMC_STEP_PUNCH,    /* the base gives its free blocks back */
-	VMC_STEP_COMMIT,   /* the overlay is copied into the base */
-	VMC_STEP_MOVE, /* the domain is moved to the base; until it has moved, the overlay counts; both say the same */
-	VMC_STEP_ON_BASE, /* it has moved, and may have written to the base: the overlay must not be used any more */
+	VMC_STEP_REWRITE,  /* the base is written anew, and the new image gets a name */
+	VMC_STEP_COMMIT,   /* the overlay is copied into the base, or into the next overlay */
+	VMC_STEP_MOVE,     /* the domain is moved there; until it has moved, the overlay counts; both say the same */
+	VMC_STEP_ON_BASE,  /* it has moved, and may have written to the base: the overlay must not be used any more */
 	VMC_STEPS
 };
 
@@ -37,6 +39,16 @@ struct vmc_journal {
 	char *inactive_xml;     /* of the domain, as it was before the run; owned; NULL: not known */
 	enum vmc_journal_step step;
 	bool paused; /* the guest was running, and we pause it */
+
+	/* The domain is moved from the overlay to the next one instead of the base; or this is the one before, to be removed. */
+	char next[VMC_PATH_SIZE]; /* empty: none */
+	uint64_t next_inode;
+
+	/* The base written anew (new_image.h). */
+	uint64_t new_inode, old_inode;  /* 0: it is not */
+	char new_format[VMC_NAME_SIZE]; /* what the XML is to say then */
+	bool over_new;                  /* the overlay lies over the new image under its own name */
+	bool keep_old;
 };
 
 /* Write it, and have it on the disk. */

@@ -22,8 +22,9 @@ struct vmc_run {
 typedef int vmc_method_run (struct vmc_run *run, const struct vmc_disk_facts *facts, struct vmc_disk_report *report,
 			    struct vmc_error *err);
 
-vmc_method_run vmc_trim_run;   /* trim.c */
-vmc_method_run vmc_commit_run; /* commit.c */
+vmc_method_run vmc_trim_run;    /* trim.c */
+vmc_method_run vmc_commit_run;  /* commit.c */
+vmc_method_run vmc_convert_run; /* convert.c */
 
 /* -1 when there was an interrupt or the run's time is over. */
 int vmc_run_check (const struct vmc_run *run, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));

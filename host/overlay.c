@@ -16,8 +16,12 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "directories.h"
 #include "fault.h"
 #include "guard.h"
+#include "image.h"
+#include "new_image.h"
+#include "owner.h"
 #include "process.h"
 #include "saved_xml.h"
 
@@ -25,14 +29,18 @@
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-/* On the overlay means: directly over the base. The XML of a domain that is off may not name the base. */
-static bool is_ours (const struct vmc_journal *journal, const struct vmc_disk *disk, bool active)
+/* On the overlay means: directly over the base, or over the new image. The XML of a domain that is off may not name that. */
+static bool is_ours (const struct vmc_journal *journal, const struct vmc_disk *disk, const char *overlay, bool over_new,
+		     bool active)
 {
-	if (strcmp (disk->path, journal->overlay) != 0)
+	char below[VMC_PATH_SIZE];
+
+	if (overlay[0] == 0 || strcmp (disk->path, overlay) != 0)
 		return false;
 	if (disk->backing_count == 0)
 		return !active;
-	return strcmp (disk->backing[0], journal->base) == 0;
+	return vmc_new_image_name (journal->base, over_new ? VMC_NEW_SUFFIX : "", below) &&
+	       strcmp (disk->backing[0], below) == 0;
 }
 
 /* Below somebody else's overlay: is ours still there, over the base? Of a domain that is off, the XML is no proof. */
@@ -55,15 +63,19 @@ static void look_at_disk (const struct vmc_journal *journal, const struct vmc_di
 	state->where = VMC_ELSEWHERE;
 	if (disk == NULL)
 		return;
-	if (is_ours (journal, disk, state->active))
+	if (is_ours (journal, disk, journal->overlay, journal->over_new, state->active))
 		state->where = VMC_ON_OVERLAY;
+	else if (is_ours (journal, disk, journal->next, !journal->over_new, state->active))
+		state->where = VMC_ON_NEXT;
 	else if (strcmp (disk->path, journal->base) == 0)
 		state->where = VMC_ON_BASE;
 	else if (strcmp (disk->path, journal->overlay) != 0)
 		state->where = look_below (journal, disk, state->active);
 	if (!disk->mirror)
 		return;
-	state->job = state->where == VMC_ON_OVERLAY && strcmp (disk->mirror_path, journal->base) == 0;
+	state->copy = state->where == VMC_ON_OVERLAY && journal->next[0] != 0 &&
+		      strcmp (disk->mirror_path, journal->next) == 0;
+	state->job = state->copy || (state->where == VMC_ON_OVERLAY && strcmp (disk->mirror_path, journal->base) == 0);
 	state->other_job = !state->job;
 	state->ready = disk->mirror_ready;
 	state->moving = disk->mirror_moving;
@@ -103,12 +115,15 @@ int vmc_overlay_look_in (const struct vmc_journal *journal, const char *xml, str
 static void look_at_locks (const struct vmc_journal *journal, struct vmc_overlay_state *state)
 {
 	bool overlay = vmc_guard_written (journal->overlay), base = vmc_guard_written (journal->base);
+	bool next = journal->next[0] != 0 && vmc_guard_written (journal->next);
 
-	state->orphan = !state->active && (overlay || base);
-	state->on_base = base && !overlay;
+	state->orphan = !state->active && (overlay || next || base);
+	state->on_target = (journal->next[0] != 0 ? next : base) && !overlay;
 	if (state->active && state->where == VMC_ON_BASE && overlay)
 		state->where = VMC_UNNOTICED;
-	if (state->active && state->where == VMC_ON_OVERLAY && state->on_base)
+	if (state->active && state->where == VMC_ON_OVERLAY && state->on_target)
+		state->where = VMC_FORGOTTEN;
+	if (state->active && state->where == VMC_ON_NEXT && overlay && !next)
 		state->where = VMC_FORGOTTEN;
 }
 
@@ -141,9 +156,14 @@ int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_stat
 void vmc_overlay_measure (struct vmc_overlay *overlay)
 {
 	struct stat status;
+	uint64_t bytes = 0;
 
-	if (stat (overlay->journal.overlay, &status) == 0 && (uint64_t) status.st_blocks * 512 > overlay->peak_bytes)
-		overlay->peak_bytes = (uint64_t) status.st_blocks * 512;
+	if (stat (overlay->journal.overlay, &status) == 0)
+		bytes += (uint64_t) status.st_blocks * 512;
+	if (overlay->journal.next[0] != 0 && stat (overlay->journal.next, &status) == 0)
+		bytes += (uint64_t) status.st_blocks * 512;
+	if (bytes > overlay->peak_bytes)
+		overlay->peak_bytes = bytes;
 }
 
 int vmc_overlay_check (struct vmc_overlay *overlay, struct vmc_error *err)
@@ -168,6 +188,14 @@ int vmc_overlay_step (struct vmc_overlay *overlay, enum vmc_journal_step step, s
 	return vmc_journal_write (&overlay->journal, err);
 }
 
+void vmc_overlay_note (struct vmc_overlay *overlay, enum vmc_journal_step step)
+{
+	if (overlay->journal.step == step || overlay->journal.step == VMC_STEP_ON_BASE)
+		return;
+	overlay->journal.step = step;
+	vmc_journal_note (&overlay->journal);
+}
+
 /* A disk that is only there until the guest ends, or another one then, could not be brought home if it ended in the middle. */
 static int check_next_start (const struct vmc_journal *journal, struct vmc_error *err)
 {
@@ -185,55 +213,59 @@ static int check_next_start (const struct vmc_journal *journal, struct vmc_error
 
 static int remember_xml (struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	char *live;
-
 	overlay->journal.inactive_xml = vmc_domain_xml (overlay->domain->handle, true, err);
-	live = vmc_domain_xml (overlay->domain->handle, false, err);
-	if (live != NULL)
-		overlay->live_disk_before = vmc_domain_xml_disk_text (live, overlay->journal.target);
-	free (live);
-	if (overlay->journal.inactive_xml == NULL || live == NULL)
+	overlay->live_xml_before = vmc_domain_xml (overlay->domain->handle, false, err);
+	if (overlay->journal.inactive_xml == NULL || overlay->live_xml_before == NULL)
 		return -1;
-	if (overlay->live_disk_before == NULL)
-		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
 	return check_next_start (&overlay->journal, err);
 }
 
-/* An empty file that nobody else has made, owned as the base is: libvirt gives it to QEMU, or lets it as it is. */
-static int make_file (struct vmc_overlay *overlay, struct vmc_error *err)
+/* A new file that nobody else has made, with the owner and the label of OWNER. *PATH becomes empty when it is not ours. */
+static int make_file (char *path, const struct vmc_owner *owner, uint64_t *inode, struct vmc_error *err)
 {
-	struct vmc_journal *journal = &overlay->journal;
-	int fd = open (journal->overlay, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	struct stat base, own;
+	int fd = open (path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), result = 0;
+	char directory[VMC_PATH_SIZE];
+	struct stat own;
 
 	if (fd < 0) {
-		(void) vmc_fail (err, VMC_REFUSED, errno, "cannot make the overlay '%s'", journal->overlay);
-		journal->overlay[0] = 0; /* what is there is not ours */
+		(void) vmc_fail (err, VMC_REFUSED, errno, "cannot make the overlay '%s'", path);
+		path[0] = 0; /* what is there is not ours */
 		return -1;
 	}
 	vmc_fault_point ("made");
-	if (stat (journal->base, &base) < 0 || fchown (fd, base.st_uid, base.st_gid) < 0 || fstat (fd, &own) < 0) {
-		(void) vmc_fail (err, VMC_FAILED, errno, "cannot make the overlay '%s'", journal->overlay);
-		(void) close (fd);
-		return -1;
-	}
-	journal->overlay_inode = own.st_ino;
-	return close (fd) < 0 ? vmc_fail (err, VMC_FAILED, errno, "cannot make the overlay '%s'", journal->overlay)
-			      : vmc_journal_write (journal, err);
+	if (vmc_owner_give (owner, fd) < 0 || fstat (fd, &own) < 0)
+		result = vmc_fail (err, VMC_FAILED, errno, "cannot make the overlay '%s'", path);
+	else
+		*inode = own.st_ino;
+	if (close (fd) < 0 && result == 0)
+		result = vmc_fail (err, VMC_FAILED, errno, "cannot make the overlay '%s'", path);
+	vmc_image_directory (path, directory);
+	return result < 0 ? -1 : vmc_directory_sync (directory, err);
 }
 
-/* -u: the base, which the domain has open, is not opened. */
-static int format_overlay (struct vmc_overlay *overlay, const char *base_format, uint64_t virtual_bytes,
-			   struct vmc_error *err)
+/* -u: what lies below, which the domain may have open, is not opened. */
+static int format_file (const char *path, const char *below, const char *below_format, uint64_t virtual_bytes,
+			struct vmc_error *err)
 {
-	struct vmc_journal *journal = &overlay->journal;
 	char size[32];
-	const char *const argv[] = {"qemu-img",    "create",         "-q", "-u", "-f", "qcow2", "-F", base_format, "-b",
-				    journal->base, journal->overlay, size, NULL};
-	struct stat status;
+	const char *const argv[] = {"qemu-img",   "create", "-q",  "-u", "-f", "qcow2", "-F",
+				    below_format, "-b",     below, path, size, NULL};
 
 	(void) snprintf (size, sizeof size, "%llu", (unsigned long long) ((virtual_bytes + 511) / 512 * 512));
-	if (vmc_process_run (argv, vmc_now_ms () + CREATE_MS, err) < 0)
+	return vmc_process_run (argv, vmc_now_ms () + CREATE_MS, err);
+}
+
+static int make_overlay (struct vmc_overlay *overlay, const char *base_format, uint64_t virtual_bytes,
+			 struct vmc_error *err)
+{
+	struct vmc_journal *journal = &overlay->journal;
+	struct vmc_owner owner;
+	struct stat status;
+
+	if (vmc_owner_of (journal->base, &owner, err) < 0 ||
+	    make_file (journal->overlay, &owner, &journal->overlay_inode, err) < 0 ||
+	    vmc_journal_write (journal, err) < 0 ||
+	    format_file (journal->overlay, journal->base, base_format, virtual_bytes, err) < 0)
 		return -1;
 	if (stat (journal->overlay, &status) < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot look at the overlay '%s'", journal->overlay);
@@ -256,11 +288,57 @@ int vmc_overlay_prepare (struct vmc_domain *domain, const struct vmc_disk *disk,
 		return -1;
 	vmc_deadline_means (VMC_INTERRUPTED);
 	vmc_fault_point ("prepare");
-	if (make_file (overlay, err) < 0 || format_overlay (overlay, disk->format, virtual_bytes, err) < 0)
+	if (make_overlay (overlay, disk->format, virtual_bytes, err) < 0)
 		return -1;
 	vmc_fault_point ("prepared");
 	/* Before the freeze, so that it is as short as can be. */
 	return vmc_overlay_step (overlay, VMC_STEP_REDIRECT, err);
+}
+
+/* The overlays of a run take turns: NAME.vmcompact-overlay and NAME.2.vmcompact-overlay. */
+bool vmc_overlay_next_name (const char *overlay, char *next)
+{
+	size_t stem = strlen (overlay) - strlen (VMC_OVERLAY_SUFFIX), mark = strlen (VMC_OVERLAY_SECOND);
+	bool second = stem > mark && strncmp (overlay + stem - mark, VMC_OVERLAY_SECOND, mark) == 0;
+	int length = snprintf (next, VMC_PATH_SIZE, "%.*s%s" VMC_OVERLAY_SUFFIX, (int) (second ? stem - mark : stem),
+			       overlay, second ? "" : VMC_OVERLAY_SECOND);
+
+	return length < VMC_PATH_SIZE;
+}
+
+int vmc_overlay_prepare_next (struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	struct vmc_journal *journal = &overlay->journal;
+	char below[VMC_PATH_SIZE];
+	virDomainBlockInfo info;
+	struct vmc_owner owner;
+
+	if (!vmc_new_image_name (journal->base, journal->over_new ? "" : VMC_NEW_SUFFIX, below) ||
+	    !vmc_overlay_next_name (journal->overlay, journal->next))
+		return vmc_fail (err, VMC_FAILED, ENAMETOOLONG, "the path of the image is too long");
+	if (VMC_LIBVIRT (virDomainGetBlockInfo (overlay->domain->handle, journal->target, &info, 0)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the size of the disk");
+	journal->next_inode = 0;
+	if (vmc_journal_write (journal, err) < 0 || vmc_owner_remembered (journal->overlay, &owner, err) < 0 ||
+	    make_file (journal->next, &owner, &journal->next_inode, err) < 0 || vmc_journal_write (journal, err) < 0)
+		return -1;
+	return format_file (journal->next, below, journal->new_format, info.capacity, err);
+}
+
+void vmc_overlay_adopt_next (struct vmc_overlay *overlay)
+{
+	struct vmc_journal *journal = &overlay->journal;
+	char former[VMC_PATH_SIZE];
+	uint64_t former_inode = journal->overlay_inode;
+
+	memcpy (former, journal->overlay, sizeof former);
+	memcpy (journal->overlay, journal->next, sizeof former);
+	memcpy (journal->next, former, sizeof former);
+	journal->overlay_inode = journal->next_inode;
+	journal->next_inode = former_inode;
+	journal->overlay_bytes = 0; /* it has been written to */
+	journal->over_new = !journal->over_new;
+	journal->step = VMC_STEP_COMMIT;
 }
 
 /* Every write, and every discard, to an empty qcow2 makes it longer by a table at least. */
@@ -315,51 +393,70 @@ static bool same (char *now, const char *before)
 	return equal;
 }
 
-/* Somebody may have had reasons to change something else since a run was killed: then only the disk counts. */
-static bool same_inactive (const struct vmc_overlay *overlay, char *now)
+char *vmc_overlay_wanted_xml (const struct vmc_overlay *overlay, const char *before)
 {
 	const struct vmc_journal *journal = &overlay->journal;
-	char *disk;
-	bool equal;
 
-	if (now == NULL || journal->inactive_xml == NULL || overlay->live_disk_before != NULL)
-		return same (now, journal->inactive_xml ? journal->inactive_xml : "");
-	disk = vmc_domain_xml_disk_text (journal->inactive_xml, journal->target);
-	equal = disk != NULL && same (vmc_domain_xml_disk_text (now, journal->target), disk);
+	if (before == NULL || !vmc_new_image_in_place (journal))
+		return before ? strdup (before) : NULL;
+	return vmc_domain_xml_on_image (before, journal->target, NULL, journal->new_format);
+}
+
+/* Is the disk in the XML, live or INACTIVE, as in BEFORE, or as it is to be after a rewrite? */
+static int check_disk (const struct vmc_overlay *overlay, const char *before, bool inactive, struct vmc_error *err)
+{
+	const char *target = overlay->journal.target;
+	char *now = vmc_domain_xml (overlay->domain->handle, inactive, err);
+	char *wanted = vmc_overlay_wanted_xml (overlay, before);
+	char *disk = wanted ? vmc_domain_xml_disk_text (wanted, target) : NULL;
+	bool known = now != NULL;
+	bool equal = known && disk != NULL && same (vmc_domain_xml_disk_text (now, target), disk);
+
 	free (disk);
+	free (wanted);
 	free (now);
-	return equal;
+	if (!known || equal)
+		return known ? 0 : -1;
+	return vmc_fail (err, VMC_FAILED, 0,
+			 "the disk in the %s XML of the domain is not what it was before the run; compare it with your "
+			 "own copy",
+			 inactive ? "inactive" : "live");
+}
+
+/* All of it must be the same, unless a rewrite has changed the disk, or the run that is brought home was killed: somebody may have
+ * had reasons to change something else since. */
+static int check_inactive (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	const char *before = overlay->journal.inactive_xml;
+
+	if (before == NULL)
+		return 0;
+	if (overlay->live_xml_before == NULL || vmc_new_image_in_place (&overlay->journal))
+		return check_disk (overlay, before, true, err);
+	if (same (vmc_domain_xml (overlay->domain->handle, true, err), before))
+		return 0;
+	return vmc_fail (err, VMC_FAILED, 0,
+			 "the XML of the domain is not what it was before the run; compare it with your own copy");
 }
 
 int vmc_overlay_check_xml (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	int active = VMC_LIBVIRT (virDomainIsActive (overlay->domain->handle));
-	bool equal;
-	char *live;
 
 	if (active < 0)
 		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN
 			       ? 0
 			       : vmc_fail_libvirt (err, VMC_FAILED, "cannot look at the domain");
-	if (!same_inactive (overlay, vmc_domain_xml (overlay->domain->handle, true, err)))
-		return vmc_fail (err, VMC_FAILED, 0,
-				 "the XML of the domain is not what it was before the run; compare it with your own "
-				 "copy");
-	if (active == 0 || overlay->live_disk_before == NULL)
-		return 0;
-	live = vmc_domain_xml (overlay->domain->handle, false, err);
-	if (live == NULL)
+	if (check_inactive (overlay, err) < 0)
 		return -1;
-	equal = same (vmc_domain_xml_disk_text (live, overlay->journal.target), overlay->live_disk_before);
-	free (live);
-	return equal ? 0
-		     : vmc_fail (err, VMC_FAILED, 0,
-				 "the disk in the live XML of the domain is not what it was before the run");
+	if (active == 0 || overlay->live_xml_before == NULL)
+		return 0;
+	return check_disk (overlay, overlay->live_xml_before, false, err);
 }
 
 void vmc_overlay_clear (struct vmc_overlay *overlay)
 {
-	free (overlay->live_disk_before);
-	overlay->live_disk_before = NULL;
+	free (overlay->live_xml_before);
+	overlay->live_xml_before = NULL;
 	vmc_journal_clear (&overlay->journal);
 }

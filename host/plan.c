@@ -107,7 +107,8 @@ static int check_room (const struct vmc_disk_facts *facts, struct vmc_error *err
 			 vmc_text_size (need, needed));
 }
 
-static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *err)
+/* What an overlay needs, and the way home from it. */
+static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
 	if (facts->domain->checkpoints)
 		return refuse (err,
@@ -115,15 +116,32 @@ static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *e
 	if (!facts->domain->persistent)
 		return refuse (err, "the domain is transient: if it ended in the middle, nothing would know its disk "
 				    "any more");
-	if (facts->why_no_punch[0] != 0)
-		return refuse (err, facts->why_no_punch);
-	if (facts->in_the_way)
+	if (facts->in_the_way[0] != 0)
 		return vmc_fail (err, VMC_REFUSED, 0,
 				 "the file '%.300s' is in the way; no journal names it; remove it if nobody needs it",
-				 facts->overlay_path);
+				 facts->in_the_way);
 	if (check_room (facts, err) < 0)
 		return -1;
 	return check_filesystems (facts, false, err);
+}
+
+static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	if (facts->why_no_punch[0] != 0)
+		return refuse (err, facts->why_no_punch);
+	return check_overlay (facts, err);
+}
+
+/* The new image takes the path of the old one: that must be the file's only name. */
+static int check_convert (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	if (facts->image.is_link)
+		return refuse (err,
+			       "its path is a symbolic link; a convert needs the path of the file itself in the XML");
+	if (facts->image.names != 1)
+		return refuse (err,
+			       "its file has other names (hard links), which a convert would leave on the old image");
+	return check_overlay (facts, err);
 }
 
 static bool passes_discards (const struct vmc_disk *disk)
@@ -162,7 +180,7 @@ static void say_pause (const struct vmc_domain_facts *domain, struct vmc_plan *p
 	size_t used = strlen (plan->reason);
 	char name[40] = "of unknown version";
 
-	if (plan->method != VMC_METHOD_COMMIT || !vmc_qemu_loses_writes (version))
+	if (plan->method == VMC_METHOD_TRIM || !vmc_qemu_loses_writes (version))
 		return;
 	if (version != 0)
 		(void) snprintf (name, sizeof name, "%lu.%lu.%lu", version / 1000000, version / 1000 % 1000,
@@ -184,7 +202,9 @@ int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wa
 	} else {
 		*plan = (struct vmc_plan) {.method = wanted};
 		(void) snprintf (plan->reason, sizeof plan->reason, "%s", facts->why_wanted);
-		result = wanted == VMC_METHOD_TRIM ? check_filesystems (facts, true, err) : check_commit (facts, err);
+		result = wanted == VMC_METHOD_TRIM     ? check_filesystems (facts, true, err)
+			 : wanted == VMC_METHOD_COMMIT ? check_commit (facts, err)
+						       : check_convert (facts, err);
 	}
 	if (result == 0)
 		say_pause (facts->domain, plan);

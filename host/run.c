@@ -19,6 +19,7 @@
 #include "interrupt.h"
 #include "lock.h"
 #include "method.h"
+#include "new_image.h"
 #include "overlay.h"
 #include "plan.h"
 #include "progress.h"
@@ -45,16 +46,39 @@ static bool name_overlay (const struct vmc_run *run, struct vmc_disk_facts *fact
 	return length < (int) sizeof facts->overlay_path;
 }
 
+static bool note_in_the_way (struct vmc_disk_facts *facts, const char *path)
+{
+	struct stat status;
+
+	if (lstat (path, &status) == 0)
+		(void) snprintf (facts->in_the_way, sizeof facts->in_the_way, "%s", path);
+	return true;
+}
+
+/* Files with the names that a run needs; false: one of the names does not fit. */
+static bool look_for_names (const struct vmc_run *run, struct vmc_disk_facts *facts)
+{
+	static const char *const suffixes[] = {VMC_NEW_SUFFIX, VMC_OLD_SUFFIX, VMC_SWAP_SUFFIX};
+	char path[VMC_PATH_SIZE];
+
+	if (!name_overlay (run, facts) || !note_in_the_way (facts, facts->overlay_path))
+		return false;
+	if (run->options->method != VMC_METHOD_CONVERT)
+		return true;
+	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+		if (!vmc_new_image_name (facts->disk->path, suffixes[i], path) || !note_in_the_way (facts, path))
+			return false;
+	return vmc_overlay_next_name (facts->overlay_path, path) && note_in_the_way (facts, path);
+}
+
 static int look_at_image (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_error *err)
 {
 	char directory[VMC_PATH_SIZE];
 	struct vmc_error why;
-	struct stat status;
 
-	if (!name_overlay (run, facts))
+	if (!look_for_names (run, facts))
 		return vmc_fail (err, VMC_REFUSED, 0, "the path of the image is too long");
 	vmc_image_directory (facts->disk->path, directory);
-	facts->in_the_way = lstat (facts->overlay_path, &status) == 0;
 	if (vmc_image_look (facts->disk, facts->overlay_path, &facts->image, &why) < 0) {
 		(void) snprintf (facts->why_no_image, sizeof facts->why_no_image, "%s", why.text);
 		return 0;
@@ -186,6 +210,9 @@ static bool trim_left_something (const struct vmc_run *run, const struct vmc_pla
 	       vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_after_bytes) > 0;
 }
 
+static vmc_method_run *const methods[] = {
+	[VMC_METHOD_TRIM] = vmc_trim_run, [VMC_METHOD_COMMIT] = vmc_commit_run, [VMC_METHOD_CONVERT] = vmc_convert_run};
+
 /* 1: done, but more is to be had by a commit. */
 static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vmc_method_choice wanted,
 		struct vmc_disk_report *report, struct vmc_error *err)
@@ -203,8 +230,7 @@ static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vm
 			vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
 		return 0;
 	}
-	result = plan.method == VMC_METHOD_TRIM ? vmc_trim_run (run, facts, report, err)
-						: vmc_commit_run (run, facts, report, err);
+	result = methods[plan.method](run, facts, report, err);
 	measure (facts, report);
 	return trim_left_something (run, &plan, facts, report) ? 1 : result;
 }

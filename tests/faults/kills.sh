@@ -168,6 +168,7 @@ find_points ()          # in the order in which a run passes them
 victims ()              # POINT
 {
     case ${ROUNDS:-short}-$1 in
+        short-named | short-copying | short-hop | short-moved-next | short-swapping | short-swapped) ;;
         short-redirected | short-punch | short-committing | short-pivot | short-moved | short-removed) ;;
         short-*) echo vmcompact; return ;;
     esac
@@ -187,6 +188,7 @@ trap 'status=$?; summary; (exit $status); cleanup_bed' EXIT
 bad=0 longest=0
 for pair in ${METHODS:-commit:qcow2}; do
     method=${pair%:*} format=${pair#*:}
+    [ "$method" != convert ] || image_facts='%n %U %G %a'
     fresh_guest
     up
     find_points

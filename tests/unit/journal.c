@@ -32,6 +32,11 @@ static int make_room (void **state)
 	journal.overlay_inode = 123456;
 	journal.overlay_bytes = 196616;
 	journal.inactive_xml = strdup ("<domain type='kvm'>\n  <name>vm1</name>\n</domain>\n");
+	strcpy (journal.next, "/images/vm1.qcow2.2.vmcompact-overlay");
+	strcpy (journal.new_format, "raw");
+	journal.next_inode = 123457;
+	journal.new_inode = 123458;
+	journal.old_inode = 123459;
 	journal.step = VMC_STEP_COMMIT;
 	journal.paused = true;
 	return mount ("tmpfs", "/var/lib", "tmpfs", 0, "mode=0755");
@@ -74,6 +79,13 @@ static void assert_read (void)
 	assert_string_equal (read.target, journal.target);
 	assert_string_equal (read.base, journal.base);
 	assert_string_equal (read.overlay, journal.overlay);
+	assert_string_equal (read.next, journal.next);
+	assert_string_equal (read.new_format, journal.new_format);
+	assert_int_equal (read.next_inode, journal.next_inode);
+	assert_int_equal (read.new_inode, journal.new_inode);
+	assert_int_equal (read.old_inode, journal.old_inode);
+	assert_int_equal (read.over_new, journal.over_new);
+	assert_int_equal (read.keep_old, journal.keep_old);
 	assert_int_equal (read.overlay_inode, journal.overlay_inode);
 	assert_int_equal (read.overlay_bytes, journal.overlay_bytes);
 	assert_int_equal (read.step, journal.step);
@@ -149,6 +161,8 @@ static void every_step_is_kept (void **state)
 	for (int step = 0; step < VMC_STEPS; step++) {
 		journal.step = (enum vmc_journal_step) step;
 		journal.paused = step % 2 == 0;
+		journal.over_new = step % 3 == 0;
+		journal.keep_old = step % 3 == 1;
 		write_journal ();
 		assert_read ();
 	}
@@ -207,6 +221,9 @@ static void numbers_are_kept (void **state)
 	for (size_t i = 0; i < UNIT_COUNT (numbers); i++) {
 		journal.overlay_inode = numbers[i];
 		journal.overlay_bytes = numbers[i];
+		journal.next_inode = numbers[i];
+		journal.new_inode = numbers[UNIT_COUNT (numbers) - 1 - i];
+		journal.old_inode = numbers[i];
 		write_journal ();
 		assert_read ();
 	}
@@ -238,8 +255,10 @@ static void it_is_for_us_alone (void **state)
 
 /* --- what is not used ------------------------------------------------------------------------- */
 
-static const char *const keys[] = {"version",       "uuid",          "domain", "target", "base",        "overlay",
-				   "overlay_inode", "overlay_bytes", "step",   "paused", "inactive_xml"};
+static const char *const keys[] = {"version",   "uuid",      "domain",        "target",     "base",
+				   "overlay",   "next",      "overlay_inode", "next_inode", "overlay_bytes",
+				   "new_inode", "old_inode", "new_format",    "over_new",   "keep_old",
+				   "step",      "paused",    "inactive_xml"};
 
 /* Write the journal with KEY changed to VALUE, JSON text; NULL: without KEY. */
 static void put_changed (const char *key, const char *value)
@@ -285,7 +304,8 @@ static void a_value_that_cannot_be_is_damage (void **state)
 	static const struct {
 		const char *key, *value;
 	} cases[] = {
-		{"version", "2"},
+		{"version", "1"},
+		{"version", "3"},
 		{"version", "0"},
 		{"version", "\"1\""},
 		{"version", "true"},
@@ -302,6 +322,13 @@ static void a_value_that_cannot_be_is_damage (void **state)
 		{"overlay", "null"},
 		{"overlay_inode", "-1"},
 		{"overlay_inode", "\"1\""},
+		{"next", "null"},
+		{"new_format", "1"},
+		{"next_inode", "-1"},
+		{"new_inode", "\"1\""},
+		{"old_inode", "null"},
+		{"over_new", "0"},
+		{"keep_old", "\"true\""},
 		{"overlay_bytes", "-1"},
 		{"overlay_bytes", "null"},
 		{"step", "\"pivot\""},
@@ -338,10 +365,9 @@ static void a_text_is_never_cut (void **state)
 	static const struct {
 		const char *key;
 		size_t size;
-	} cases[] = {{"domain", sizeof journal.name},
-		     {"target", sizeof journal.target},
-		     {"base", sizeof journal.base},
-		     {"overlay", sizeof journal.overlay}};
+	} cases[] = {{"domain", sizeof journal.name}, {"target", sizeof journal.target},
+		     {"base", sizeof journal.base},   {"overlay", sizeof journal.overlay},
+		     {"next", sizeof journal.next},   {"new_format", sizeof journal.new_format}};
 	struct vmc_journal read;
 	struct vmc_error err;
 
@@ -500,6 +526,11 @@ static void write_and_change (void)
 /* The old one is still what is read. */
 static void assert_old (void)
 {
+	strcpy (journal.next, "/images/vm1.qcow2.2.vmcompact-overlay");
+	strcpy (journal.new_format, "raw");
+	journal.next_inode = 123457;
+	journal.new_inode = 123458;
+	journal.old_inode = 123459;
 	journal.step = VMC_STEP_COMMIT;
 	journal.paused = true;
 	assert_read ();

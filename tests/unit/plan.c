@@ -341,9 +341,8 @@ static void a_transient_domain_is_not_committed (void **state)
 static void a_file_in_the_way_forbids_a_commit (void **state)
 {
 	(void) state;
-	facts.in_the_way = true;
-	strcpy (facts.overlay_path, "/images/vm1.overlay");
-	assert_only_trim ("the file '/images/vm1.overlay' is in the way");
+	(void) strcpy (facts.in_the_way, "/images/vm1.qcow2.vmcompact-overlay");
+	assert_only_trim ("the file '/images/vm1.qcow2.vmcompact-overlay' is in the way");
 }
 
 static void too_little_room_forbids_a_commit (void **state)

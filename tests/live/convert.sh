@@ -6,7 +6,7 @@ up ()                   # NAME FORMAT LAYOUT [EXTRA]
 {
     define_guest "$1" "$(disk_xml vda "$images/$1.$2" "${3:-}")"
     start_guest "$1"
-    guest "$1" "mount /dev/vda1 /mnt"
+    guest "$1" "mount -o noinit_itable /dev/vda1 /mnt" # the kernel does not write inode tables meanwhile
     start_agent "$1"
     remember "$1"
 }
@@ -37,7 +37,16 @@ check_driver ()         # NAME FORMAT - the format is in both XMLs, and nothing 
 from_zeroed_copy ()     # FILE FORMAT OFFSET
 {
     qemu-img convert -q -f "$2" -O raw "$1" "$work/zeroed"
-    e2fsck -fy -E discard "$work/zeroed?offset=$3" >"$work/e2fsck.log" 2>&1 || [ $? = 1 ] || fail "e2fsck of the copy"
+    dumpe2fs "$work/zeroed?offset=$3" 2>/dev/null | python3 -c 'import os, re, sys
+text = sys.stdin.read()
+size = int(re.search(r"Block size: +(\d+)", text).group(1))
+file = os.open(sys.argv[1], os.O_RDWR)
+for line in re.findall(r"Free blocks: ([\d, -]+)", text):
+    for part in filter(None, line.split(", ")):
+        first, _, last = part.partition("-")
+        length = (int(last or first) - int(first) + 1) * size
+        for at in range(0, length, 1 << 20):
+            os.pwrite(file, bytes(min(1 << 20, length - at)), int(sys.argv[2]) + int(first) * size + at)' "$work/zeroed" "$3"
     qemu-img convert -q -f raw -O "$2" "$work/zeroed" "$work/small"
     echo "$(allocated "$work/small") $(stat -c %s "$work/small")"
     rm "$work/zeroed" "$work/small"
@@ -91,8 +100,8 @@ busy ()                 # two writers, and one option after the other
     qemu-img info -U "$images/g.qcow2" | grep -q '^cluster_size: 2097152' || fail "not the size of the clusters that was asked for"
     convert g --compress --cluster-size=64K --bandwidth=200
     check_same g
-    qemu-img map -U --output=json "$images/g.qcow2" | grep -q '"compressed": true' || fail "nothing is compressed"
     down g qcow2
+    qemu-img check --output=json "$images/g.qcow2" | grep -q '"compressed-clusters": [1-9]' || fail "nothing is compressed"
     [ "$(stat -c '%u:%g %a' "$images/g.qcow2")" = "1234:1235 640" ] || fail "owner or mode changed: $(stat -c '%u:%g %a' "$images/g.qcow2")"
     virsh -q undefine g
     rm "$images/g.qcow2"
@@ -136,8 +145,7 @@ names ()                # a path that is not the file's only name is refused
     stop_guest n
 }
 
-quiet qcow2
-quiet raw
+case ${PARTS:-all} in all) quiet qcow2; quiet raw ;; esac
 busy
 clone
 names

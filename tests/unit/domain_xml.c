@@ -366,6 +366,146 @@ static void a_snapshot_escapes_the_path (void **state)
 	free (text);
 }
 
+/* --- another image ------------------------------------------------------------------------------------------------------ */
+
+#define TWO_DISKS(driver, source, store) \
+	DOMAIN ("<disk type='file' device='disk'>" driver source store "<target dev='vda' bus='virtio'/></disk>" \
+		"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/b'/><backingStore/>" \
+		"<target dev='vdb' bus='virtio'/></disk>")
+#define DRIVER "<driver name='qemu' type='qcow2' cache='none' discard='unmap'/>"
+#define SOURCE "<source file='/a' index='3'><seclabel model='dac' relabel='no'/></source>"
+#define STORE \
+	"<backingStore type='file'><format type='raw'/><source file='/low'/><backingStore type='file'>" \
+	"<source file='/lower'/></backingStore></backingStore>"
+
+/* What vmc_domain_xml_on_image makes of the disk vda; the rest of the domain must be as it was. To be freed. */
+static char *put_on_image (const char *file, const char *format)
+{
+	static const char xml[] = TWO_DISKS (DRIVER, SOURCE, STORE);
+	char *changed = vmc_domain_xml_on_image (xml, "vda", file, format), *text, *other, *before;
+
+	assert_non_null (changed);
+	text = vmc_domain_xml_disk_text (changed, "vda");
+	other = vmc_domain_xml_disk_text (changed, "vdb");
+	before = vmc_domain_xml_disk_text (xml, "vdb");
+	assert_string_equal (other, before);
+	assert_contains (changed, "<name>vm1</name>");
+	free (before);
+	free (other);
+	free (changed);
+	assert_non_null (text);
+	return text;
+}
+
+/* As vmc_domain_xml_disk_text writes the disk vda with that format, file and chain. */
+#define ON_IMAGE(format, file, store) \
+	"<disk type=\"file\" device=\"disk\"><driver name=\"qemu\" type=\"" format \
+	"\" cache=\"none\" discard=\"unmap\"/><source file=\"" file \
+	"\"><seclabel model=\"dac\" relabel=\"no\"/></source>" store "<target dev=\"vda\" bus=\"virtio\"/></disk>"
+#define STORE_TEXT \
+	"<backingStore type=\"file\"><format type=\"raw\"/><source file=\"/low\"/><backingStore type=\"file\">" \
+	"<source file=\"/lower\"/></backingStore></backingStore>"
+
+/* The chain of another file is another one: libvirt finds it out. That of the same file stays. */
+static void a_disk_is_put_on_another_image (void **state)
+{
+	static const struct {
+		const char *file, *format, *wanted;
+	} cases[] = {
+		{"/new", NULL, ON_IMAGE ("qcow2", "/new", "")}, {NULL, "raw", ON_IMAGE ("raw", "/a", STORE_TEXT)},
+		{"/new", "raw", ON_IMAGE ("raw", "/new", "")},  {NULL, NULL, ON_IMAGE ("qcow2", "/a", STORE_TEXT)},
+		{"/a", "qcow2", ON_IMAGE ("qcow2", "/a", "")},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		char *text = put_on_image (cases[i].file, cases[i].format);
+
+		assert_string_equal (text, cases[i].wanted);
+		free (text);
+	}
+}
+
+/* Paths as libvirt takes them; as they come back from its XML. */
+static const char *const odd_paths[] = {"/images/a b.qcow2",
+					"/a&b",
+					"/a&amp;b",
+					"/a<b>c",
+					"/a\"b'c",
+					"/ a  b ",
+					"/&#38;",
+					"/a]]>b",
+					"/%41",
+					"/\xc3\xbc\xe2\x82\xac",
+					"/a\tb",
+					"/a\nb",
+					"/--><source file='/x'/>"};
+
+static void an_odd_path_is_put_in_as_it_is (void **state)
+{
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (odd_paths); i++) {
+		VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+		char *xml = vmc_domain_xml_on_image (TWO_DISKS (DRIVER, SOURCE, STORE), "vda", odd_paths[i], "raw");
+
+		assert_non_null (xml);
+		parse (xml, &disks);
+		free (xml);
+		assert_int_equal (disks.count, 2);
+		assert_string_equal (disks.items[0].path, odd_paths[i]);
+		assert_string_equal (disks.items[0].format, "raw");
+		assert_string_equal (disks.items[0].discard, "unmap");
+		assert_int_equal (disks.items[0].backing_count, 0);
+		assert_string_equal (disks.items[1].path, "/b");
+	}
+}
+
+static void what_is_not_there_is_not_put_on_an_image (void **state)
+{
+	(void) state;
+	assert_null (vmc_domain_xml_on_image (TWO_DISKS (DRIVER, SOURCE, ""), "vdc", "/new", "raw"));
+	assert_null (vmc_domain_xml_on_image (TWO_DISKS ("", SOURCE, ""), "vda", "/new", "raw"));
+	assert_null (vmc_domain_xml_on_image (TWO_DISKS (DRIVER, "", ""), "vda", "/new", "raw"));
+	assert_null (vmc_domain_xml_on_image (TWO_DISKS ("", SOURCE, ""), "vda", "/new", NULL));
+	assert_null (vmc_domain_xml_on_image (TWO_DISKS (DRIVER, "", ""), "vda", NULL, "raw"));
+	assert_null (vmc_domain_xml_on_image (DOMAIN (""), "vda", "/new", "raw"));
+	assert_null (vmc_domain_xml_on_image ("junk", "vda", "/new", "raw"));
+	assert_null (vmc_domain_xml_on_image ("", "vda", NULL, NULL));
+}
+
+/* --- a copy ---------------------------------------------------------------------------------------------------------- */
+
+static void a_copy_goes_to_a_qcow2_file (void **state)
+{
+	char *text = vmc_domain_xml_copy ("/o");
+
+	(void) state;
+	assert_string_equal (text, "<?xml version=\"1.0\"?>\n<disk type=\"file\"><driver type=\"qcow2\"/><source "
+				   "file=\"/o\"/></disk>\n");
+	free (text);
+}
+
+static void a_copy_goes_to_an_odd_path_as_it_is (void **state)
+{
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (odd_paths); i++) {
+		VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+		char *copy = vmc_domain_xml_copy (odd_paths[i]), *disk, *xml;
+
+		assert_non_null (copy);
+		disk = strstr (copy, "<disk ");
+		assert_non_null (disk);
+		*strstr (disk, "</disk>") = 0;
+		assert_true (asprintf (&xml, DOMAIN ("%s<target dev='vda'/></disk>"), disk) > 0);
+		parse (xml, &disks);
+		assert_int_equal (disks.count, 1);
+		assert_string_equal (disks.items[0].path, odd_paths[i]);
+		assert_string_equal (disks.items[0].format, "qcow2");
+		free (xml);
+		free (copy);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_disk_is_read),
 	cmocka_unit_test (what_a_disk_does_not_say_is_empty),
@@ -396,6 +536,11 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (replacing_needs_the_disk_in_both),
 	cmocka_unit_test (a_snapshot_names_every_disk),
 	cmocka_unit_test (a_snapshot_escapes_the_path),
+	cmocka_unit_test (a_disk_is_put_on_another_image),
+	cmocka_unit_test (an_odd_path_is_put_in_as_it_is),
+	cmocka_unit_test (what_is_not_there_is_not_put_on_an_image),
+	cmocka_unit_test (a_copy_goes_to_a_qcow2_file),
+	cmocka_unit_test (a_copy_goes_to_an_odd_path_as_it_is),
 };
 
 UNIT_MAIN (tests)

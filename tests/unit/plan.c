@@ -36,6 +36,7 @@ static int make_good (void **state)
 	facts.why_wanted = "it was asked for";
 	facts.image_known = true;
 	facts.image.room_bytes = GIB;
+	facts.image.names = 1;
 	facts.filesystems[0] = &one;
 	facts.filesystems[1] = &two;
 	facts.filesystem_count = 2;
@@ -68,7 +69,7 @@ static void assert_refusal (enum vmc_method_choice wanted, enum vmc_code code, c
 /* For every method. */
 static void assert_refused_with (enum vmc_code code, const char *reason)
 {
-	for (int method = VMC_METHOD_AUTO; method <= VMC_METHOD_COMMIT; method++)
+	for (int method = VMC_METHOD_AUTO; method <= VMC_METHOD_CONVERT; method++)
 		assert_refusal (method, code, reason);
 }
 
@@ -127,6 +128,7 @@ static void what_was_asked_for_is_done (void **state)
 	assert_plan (VMC_METHOD_TRIM, VMC_METHOD_TRIM, false, "asked for");
 	strcpy (disk.discard, "unmap");
 	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "asked for");
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "asked for");
 }
 
 static void the_reason_for_what_was_asked_for_is_the_callers (void **state)
@@ -143,6 +145,33 @@ static void raw_and_scsi_are_handled_too (void **state)
 	strcpy (disk.format, "raw");
 	strcpy (disk.bus, "scsi");
 	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "");
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "");
+}
+
+/* Whatever speaks for or against the others: it is no method to be chosen without being asked for. */
+static void auto_never_chooses_a_convert (void **state)
+{
+	struct vmc_plan plan;
+	struct vmc_error err;
+	int planned = 0;
+
+	for (unsigned facets = 0; facets < 128; facets++) {
+		(void) make_good (state);
+		strcpy (disk.discard, facets & 1 ? "unmap" : "");
+		strcpy (facts.why_no_punch, facets & 2 ? "cannot punch holes" : "");
+		strcpy (one.why_not_trim, facets & 4 ? "no discard" : "");
+		strcpy (two.why_not_trim, one.why_not_trim);
+		strcpy (one.why_not_map, facets & 8 ? "not ext4" : "");
+		strcpy (two.why_not_map, one.why_not_map);
+		domain.checkpoints = facets & 16;
+		strcpy (disk.format, facets & 32 ? "raw" : "qcow2");
+		facts.image.is_link = facets & 64;
+		if (vmc_plan_disk (&facts, VMC_METHOD_AUTO, &plan, &err) < 0)
+			continue;
+		assert_true (plan.method == VMC_METHOD_TRIM || plan.method == VMC_METHOD_COMMIT);
+		planned++;
+	}
+	assert_int_equal (planned, 32 + 96 / 8); /* trims, and the commits that three things forbid */
 }
 
 /* --- what the domain forbids ------------------------------------------------------------------ */
@@ -300,6 +329,7 @@ static void what_can_neither_be_trimmed_nor_mapped_is_refused (void **state)
 	strcpy (two.why_not_map, "no map 2");
 	assert_refusal (VMC_METHOD_TRIM, VMC_REFUSED, "can be trimmed: no discard 2");
 	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "can be mapped: no map 2");
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "can be mapped: no map 2");
 	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "can be mapped: no map 2");
 	strcpy (disk.discard, "unmap");
 	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "can be mapped: no map 2");
@@ -308,13 +338,20 @@ static void what_can_neither_be_trimmed_nor_mapped_is_refused (void **state)
 /* --- what forbids a commit -------------------------------------------------------------------- */
 
 /* A commit is refused, also as the choice of auto; a trim is not. */
-static void assert_only_trim (const char *reason)
+static void assert_no_commit (const char *reason)
 {
 	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, reason);
 	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, reason);
 	assert_plan (VMC_METHOD_TRIM, VMC_METHOD_TRIM, false, "");
 	strcpy (disk.discard, "unmap");
 	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, false, "");
+}
+
+/* Nor is a convert done: both need an overlay. */
+static void assert_only_trim (const char *reason)
+{
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, reason);
+	assert_no_commit (reason);
 }
 
 static void checkpoints_forbid_a_commit (void **state)
@@ -328,7 +365,15 @@ static void a_host_that_cannot_punch_forbids_a_commit (void **state)
 {
 	(void) state;
 	strcpy (facts.why_no_punch, "cannot punch holes");
-	assert_only_trim ("cannot punch holes");
+	assert_no_commit ("cannot punch holes");
+}
+
+/* It does not punch, it leaves out. */
+static void a_host_that_cannot_punch_can_convert (void **state)
+{
+	(void) state;
+	strcpy (facts.why_no_punch, "cannot punch holes");
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "asked for");
 }
 
 static void a_transient_domain_is_not_committed (void **state)
@@ -342,7 +387,7 @@ static void a_file_in_the_way_forbids_a_commit (void **state)
 {
 	(void) state;
 	(void) strcpy (facts.in_the_way, "/images/vm1.qcow2.vmcompact-overlay");
-	assert_only_trim ("the file '/images/vm1.qcow2.vmcompact-overlay' is in the way");
+	assert_only_trim ("the file '/images/vm1.qcow2.vmcompact-overlay' is in the way; no journal names it");
 }
 
 static void too_little_room_forbids_a_commit (void **state)
@@ -350,6 +395,7 @@ static void too_little_room_forbids_a_commit (void **state)
 	(void) state;
 	facts.image.room_bytes = 128 * MIB;
 	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "");
 	facts.image.room_bytes--;
 	assert_only_trim ("there are 128 MiB of room, but the guest writes 0 B a second, so the overlay needs 128 MiB");
 }
@@ -379,6 +425,49 @@ static void filesystems_that_cannot_be_mapped_forbid_a_commit (void **state)
 	strcpy (one.why_not_map, "not ext4");
 	strcpy (two.why_not_map, "not ext4");
 	assert_only_trim ("can be mapped: not ext4");
+}
+
+/* --- what forbids a convert ------------------------------------------------------------------- */
+
+/* The others do not give the path to another file. */
+static void assert_only_in_place (const char *reason)
+{
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, reason);
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+	assert_plan (VMC_METHOD_TRIM, VMC_METHOD_TRIM, false, "");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "");
+}
+
+static void a_symbolic_link_forbids_a_convert (void **state)
+{
+	(void) state;
+	facts.image.is_link = true;
+	assert_only_in_place ("its path is a symbolic link; a convert needs the path of the file itself");
+}
+
+/* None at all: it has been removed meanwhile. */
+static void other_names_forbid_a_convert (void **state)
+{
+	static const uint64_t names[] = {2, 3, UINT64_C (1) << 32, 0};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (names); i++) {
+		facts.image.names = names[i];
+		assert_only_in_place ("its file has other names (hard links)");
+	}
+}
+
+static void a_new_or_old_image_in_the_way_forbids_a_convert (void **state)
+{
+	static const char *const names[] = {"/images/vm1.qcow2.vmcompact-new", "/images/vm1.qcow2.vmcompact-old",
+					    "/images/vm1.qcow2.vmcompact-swap",
+					    "/images/vm1.qcow2.2.vmcompact-overlay"};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (names); i++) {
+		strcpy (facts.in_the_way, names[i]);
+		assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, names[i]);
+	}
 }
 
 /* --- the pause of a commit ---------------------------------------------------------------------- */
@@ -413,6 +502,7 @@ static void a_commit_by_a_qemu_that_loses_writes_tells_of_the_pause (void **stat
 			(void) snprintf (reason, sizeof reason, "it was asked for; QEMU %s " PAUSE, cases[i].name);
 		domain.qemu_version = cases[i].version;
 		assert_reason (VMC_METHOD_COMMIT, reason);
+		assert_reason (VMC_METHOD_CONVERT, reason);
 	}
 }
 
@@ -506,6 +596,7 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (what_was_asked_for_is_done),
 	PLAN_TEST (the_reason_for_what_was_asked_for_is_the_callers),
 	PLAN_TEST (raw_and_scsi_are_handled_too),
+	PLAN_TEST (auto_never_chooses_a_convert),
 	PLAN_TEST (a_domain_must_run),
 	PLAN_TEST (a_domain_must_be_here),
 	PLAN_TEST (a_domain_must_have_no_job),
@@ -528,11 +619,15 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (what_can_neither_be_trimmed_nor_mapped_is_refused),
 	PLAN_TEST (checkpoints_forbid_a_commit),
 	PLAN_TEST (a_host_that_cannot_punch_forbids_a_commit),
+	PLAN_TEST (a_host_that_cannot_punch_can_convert),
 	PLAN_TEST (a_file_in_the_way_forbids_a_commit),
 	PLAN_TEST (too_little_room_forbids_a_commit),
 	PLAN_TEST (a_guest_that_writes_needs_more_room),
 	PLAN_TEST (the_room_does_not_overflow),
 	PLAN_TEST (filesystems_that_cannot_be_mapped_forbid_a_commit),
+	PLAN_TEST (a_symbolic_link_forbids_a_convert),
+	PLAN_TEST (other_names_forbid_a_convert),
+	PLAN_TEST (a_new_or_old_image_in_the_way_forbids_a_convert),
 	PLAN_TEST (a_commit_by_a_qemu_that_loses_writes_tells_of_the_pause),
 	PLAN_TEST (the_pause_is_told_of_when_auto_commits),
 	PLAN_TEST (a_trim_has_no_pause),

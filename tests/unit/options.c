@@ -54,6 +54,12 @@ static void defaults_are_as_documented (void **state)
 	assert_int_equal (options.freeze_timeout_ms, 5000);
 	assert_int_equal (options.lock_wait_ms, 0);
 	assert_null (options.overlay_dir);
+	assert_null (options.image);
+	assert_null (options.output);
+	assert_null (options.wish.format);
+	assert_int_equal (options.wish.cluster_bytes, 0);
+	assert_int_equal (options.wish.bandwidth_bytes_per_s, 0);
+	assert_false (options.wish.compress || options.keep_old);
 }
 
 static void domains_may_stand_anywhere (void **state)
@@ -98,7 +104,7 @@ static void methods_are_chosen_by_name (void **state)
 	struct vmc_options options;
 
 	(void) state;
-	for (int method = VMC_METHOD_AUTO; method <= VMC_METHOD_COMMIT; method++) {
+	for (int method = VMC_METHOD_AUTO; method <= VMC_METHOD_CONVERT; method++) {
 		char line[100];
 
 		sprintf (line, "--method=%s vm1", vmc_method_choice_name (method));
@@ -237,6 +243,257 @@ static void the_overlay_dir_is_absolute (void **state)
 	assert_usage ("--overlay-dir= vm1", "absolute path");
 }
 
+/* --- convert ------------------------------------------------------------------------------------ */
+
+static void a_format_is_chosen_by_name (void **state)
+{
+	struct vmc_options options;
+
+	(void) state;
+	parse_well ("--method=convert --format=qcow2 vm1", &options);
+	assert_string_equal (options.wish.format, "qcow2");
+	parse_well ("--method=convert --format raw vm1", &options);
+	assert_string_equal (options.wish.format, "raw");
+	assert_usage ("--method=convert --format=vmdk vm1", "--format cannot be 'vmdk'");
+	assert_usage ("--method=convert --format=RAW vm1", "--format cannot be 'RAW'");
+	assert_usage ("--method=convert --format= vm1", "--format cannot be ''");
+	assert_usage ("--method=convert vm1 --format", "the option '--format' needs a value");
+}
+
+/* Every power of two from 512 bytes to 2 MiB, in each way to write it. */
+static void clusters_have_a_size (void **state)
+{
+	struct vmc_options options;
+	char line[100];
+
+	(void) state;
+	for (unsigned long bytes = 512; bytes <= 2 << 20; bytes *= 2) {
+		sprintf (line, "--cluster-size=%lu vm1", bytes);
+		parse_well (line, &options);
+		assert_int_equal (options.wish.cluster_bytes, bytes);
+		for (const char *unit = "Kk"; bytes >= 1024 && *unit != 0; unit++) {
+			sprintf (line, "--cluster-size=%lu%c vm1", bytes >> 10, *unit);
+			parse_well (line, &options);
+			assert_int_equal (options.wish.cluster_bytes, bytes);
+		}
+	}
+	parse_well ("--cluster-size=1M vm1", &options);
+	assert_int_equal (options.wish.cluster_bytes, 1 << 20);
+	parse_well ("--cluster-size=2M vm1", &options);
+	assert_int_equal (options.wish.cluster_bytes, 2 << 20);
+}
+
+static void what_is_no_size_of_clusters_is_refused (void **state)
+{
+	static const char *const words[] = {"",
+					    "0",
+					    "1",
+					    "256",
+					    "511",
+					    "513",
+					    "1000",
+					    "65537",
+					    "4194304",
+					    "0K",
+					    "3K",
+					    "4096K",
+					    "1.5K",
+					    "0M",
+					    "3M",
+					    "4M",
+					    "1G",
+					    "64KB",
+					    "64KiB",
+					    "64K ",
+					    "K",
+					    "M",
+					    "x",
+					    "0x200",
+					    "512x",
+					    "-512",
+					    "-64K",
+					    "64 K",
+					    "2097153M",
+					    "4194304K",
+					    "1e3",
+					    "18014398509481985K",
+					    "17592186044417M",
+					    "18446744073709551616",
+					    "18446744073709552128",
+					    "99999999999999999999999K"};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (words); i++) {
+		char *argv[] = {(char *) "vmcompact", (char *) "--cluster-size", (char *) words[i], (char *) "vm1",
+				NULL};
+		struct vmc_options options;
+		struct vmc_error err;
+
+		if (vmc_options_parse (4, argv, &options, &err) == 0)
+			fail_msg ("'%s' was taken", words[i]);
+		assert_error (err, VMC_USAGE, "--cluster-size needs a power of two from 512 to 2M, not '");
+		assert_contains (err.text, words[i]);
+	}
+}
+
+static void the_bandwidth_is_in_mib (void **state)
+{
+	static const char *const words[] = {"",
+					    "0",
+					    "-1",
+					    "-0",
+					    "x",
+					    "5x",
+					    "5M",
+					    "1.5",
+					    "1048577",
+					    "1e3",
+					    " ",
+					    "99999999999999999999",
+					    "-18446744073709551615"};
+	struct vmc_options options;
+
+	(void) state;
+	parse_well ("--bandwidth=1 vm1", &options);
+	assert_int_equal (options.wish.bandwidth_bytes_per_s, 1 << 20);
+	parse_well ("--bandwidth=1048576 vm1", &options);
+	assert_int_equal (options.wish.bandwidth_bytes_per_s, UINT64_C (1) << 40);
+	for (size_t i = 0; i < UNIT_COUNT (words); i++) {
+		char *argv[] = {(char *) "vmcompact", (char *) "--bandwidth", (char *) words[i], (char *) "vm1", NULL};
+		struct vmc_error err;
+
+		if (vmc_options_parse (4, argv, &options, &err) == 0)
+			fail_msg ("'%s' was taken", words[i]);
+		assert_error (err, VMC_USAGE, "--bandwidth needs a number of MiB a second, not '");
+	}
+}
+
+/* A commit copies, too. */
+static void a_bandwidth_is_no_wish_for_a_convert (void **state)
+{
+	static const enum vmc_method_choice methods[] = {VMC_METHOD_AUTO, VMC_METHOD_COMMIT, VMC_METHOD_CONVERT};
+	struct vmc_options options;
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (methods); i++) {
+		char line[100];
+
+		sprintf (line, "--bandwidth=10 --method=%s vm1", vmc_method_choice_name (methods[i]));
+		parse_well (line, &options);
+		assert_int_equal (options.method, methods[i]);
+		assert_int_equal (options.wish.bandwidth_bytes_per_s, 10 << 20);
+	}
+}
+
+static const char *const wishes[] = {"--format=raw", "--format=qcow2", "--cluster-size=64K", "--compress",
+				     "--keep-old"};
+
+/* Whoever wishes something about the new image wants a new image. */
+static void a_wish_is_one_for_a_convert (void **state)
+{
+	struct vmc_options options;
+	char line[100];
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (wishes); i++) {
+		sprintf (line, "%s vm1", wishes[i]);
+		parse_well (line, &options);
+		assert_int_equal (options.method, VMC_METHOD_CONVERT);
+		sprintf (line, "%s --method=convert vm1", wishes[i]);
+		parse_well (line, &options);
+		assert_int_equal (options.method, VMC_METHOD_CONVERT);
+	}
+	parse_well ("--compress vm1", &options);
+	assert_true (options.wish.compress);
+	assert_false (options.keep_old);
+	parse_well ("--keep-old vm1", &options);
+	assert_true (options.keep_old);
+	assert_false (options.wish.compress);
+}
+
+static void a_wish_needs_a_convert (void **state)
+{
+	static const char *const methods[] = {"trim", "commit"};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (wishes) * UNIT_COUNT (methods); i++) {
+		char line[100];
+
+		sprintf (line, "--method=%s %s vm1", methods[i % 2], wishes[i / 2]);
+		assert_usage (line, "--format, --cluster-size, --compress, --keep-old and --output need "
+				    "--method=convert");
+	}
+}
+
+static void raw_has_no_clusters (void **state)
+{
+	struct vmc_options options;
+
+	(void) state;
+	assert_usage ("--format=raw --compress vm1", "a raw image has no clusters to choose or to compress");
+	assert_usage ("--cluster-size=64K --format=raw vm1", "a raw image has no clusters to choose or to compress");
+	parse_well ("--format=qcow2 --compress --cluster-size=64K --keep-old --bandwidth=5 vm1", &options);
+	assert_true (options.wish.compress && options.keep_old);
+	parse_well ("--format=raw --keep-old vm1", &options);
+	assert_true (options.keep_old);
+}
+
+/* --- an image without a domain -------------------------------------------------------------------- */
+
+static void an_image_needs_no_domain (void **state)
+{
+	struct vmc_options options;
+
+	(void) state;
+	parse_well ("--image=/images/template.qcow2", &options);
+	assert_string_equal (options.image, "/images/template.qcow2");
+	assert_int_equal (options.domain_count, 0);
+	assert_int_equal (options.method, VMC_METHOD_AUTO);
+	parse_well ("--image t.qcow2 --method=commit -n", &options);
+	assert_int_equal (options.method, VMC_METHOD_COMMIT);
+	parse_well ("--image t.qcow2 --compress --keep-old", &options);
+	assert_int_equal (options.method, VMC_METHOD_CONVERT);
+	assert_usage ("--image", "the option '--image' needs a value");
+}
+
+static void an_image_belongs_to_no_domain (void **state)
+{
+	static const char *const lines[] = {"--image=/i vm1", "vm1 vm2 --image=/i", "--image=/i --recover",
+					    "--image=/i --disk=vda", "--image=/i --recover vm1"};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (lines); i++)
+		assert_usage (lines[i], "--image takes no domain, no --disk and no --recover");
+}
+
+static void an_image_cannot_be_trimmed (void **state)
+{
+	(void) state;
+	assert_usage ("--image=/i --method=trim", "a trim needs a running domain, not an --image");
+}
+
+static void a_copy_is_made_of_an_image (void **state)
+{
+	struct vmc_options options;
+
+	(void) state;
+	parse_well ("--image=/i --output=/o", &options);
+	assert_string_equal (options.output, "/o");
+	assert_int_equal (options.method, VMC_METHOD_CONVERT);
+	parse_well ("--output=/o --method=convert --format=raw --image=/i", &options);
+	assert_int_equal (options.method, VMC_METHOD_CONVERT);
+	assert_usage ("--output=/o vm1", "--output goes with --image only");
+	assert_usage ("--output=/o", "--output goes with --image only");
+	assert_usage ("--output=/o --recover", "--output goes with --image only");
+	assert_usage ("--output=/o --image=/i --keep-old",
+		      "--output leaves the image alone, so there is nothing to --keep-old");
+	assert_usage ("--output=/o --image=/i --method=commit", "and --output need --method=convert");
+	assert_usage ("--output=/o --image=/i --method=trim", "and --output need --method=convert");
+	assert_usage ("--image=/i --output", "the option '--output' needs a value");
+}
+
+/* --- words -------------------------------------------------------------------------------------- */
+
 static void an_option_that_is_not_known_is_named (void **state)
 {
 	(void) state;
@@ -302,10 +559,12 @@ static void help_and_version_need_no_domain (void **state)
 /* A person who sees nothing but --help must find each of them there. */
 static void help_names_every_option (void **state)
 {
-	static const char *const words[] = {"-c, --connect=", "--method=",         "--disk=",        "-n, --dry-run",
-					    "--json",         "-q, --quiet",       "-v, --verbose",  "--progress=",
-					    "--timeout=",     "--freeze-timeout=", "--overlay-dir=", "--recover",
-					    "--lock-wait=",   "-h, --help",        "-V, --version"};
+	static const char *const words[] = {"-c, --connect=",  "--method=",         "--disk=",        "-n, --dry-run",
+					    "--json",          "-q, --quiet",       "-v, --verbose",  "--progress=",
+					    "--timeout=",      "--freeze-timeout=", "--overlay-dir=", "--recover",
+					    "--lock-wait=",    "-h, --help",        "-V, --version",  "--format=",
+					    "--cluster-size=", "--compress",        "--keep-old",     "--bandwidth=",
+					    "--image=",        "--output="};
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (words); i++)
@@ -327,6 +586,18 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (what_is_no_time_is_refused),
 	cmocka_unit_test (waiting_for_the_lock_may_be_chosen),
 	cmocka_unit_test (the_overlay_dir_is_absolute),
+	cmocka_unit_test (a_format_is_chosen_by_name),
+	cmocka_unit_test (clusters_have_a_size),
+	cmocka_unit_test (what_is_no_size_of_clusters_is_refused),
+	cmocka_unit_test (the_bandwidth_is_in_mib),
+	cmocka_unit_test (a_bandwidth_is_no_wish_for_a_convert),
+	cmocka_unit_test (a_wish_is_one_for_a_convert),
+	cmocka_unit_test (a_wish_needs_a_convert),
+	cmocka_unit_test (raw_has_no_clusters),
+	cmocka_unit_test (an_image_needs_no_domain),
+	cmocka_unit_test (an_image_belongs_to_no_domain),
+	cmocka_unit_test (an_image_cannot_be_trimmed),
+	cmocka_unit_test (a_copy_is_made_of_an_image),
 	cmocka_unit_test (an_option_that_is_not_known_is_named),
 	cmocka_unit_test (a_missing_value_is_named),
 	cmocka_unit_test (a_domain_must_be_named),

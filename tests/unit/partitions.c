@@ -299,7 +299,8 @@ static void logical_partitions_that_are_not_where_they_belong_are_refused (void 
 			assert_error (err, VMC_REFUSED, cases[i].reason);
 		else /* newer versions of libblkid leave it out themselves */
 			for (size_t j = 0; j < partitions.count; j++)
-				assert_true (partitions.items[j].offset >= 20 * MIB);
+				assert_int_not_equal (partitions.items[j].offset,
+						      10 * MIB + cases[i].start * UINT64_C (512));
 		file_source_end (&disk);
 	}
 }

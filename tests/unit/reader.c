@@ -5,6 +5,7 @@
  */
 #include "file_source.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -397,7 +398,54 @@ static void measure (int fd, uint64_t disk_bytes, long *result)
 	_exit (0);
 }
 
-static void a_large_disk_takes_little (void **state)
+/* Every other block of the groups that nothing was written to is made used: 4 ranges for each byte of the bitmaps. Blocks are
+ * of 1 KiB, groups have 8192 of them, and there are no checksums. */
+static void shatter (const struct file_source *disk)
+{
+	unsigned char bitmap[1024], descriptor[32];
+	uint32_t lost = 0, free_blocks;
+
+	for (uint64_t group = 0; group < disk->source.size_bytes / (8 * MIB); group++) {
+		uint32_t block;
+		uint16_t left;
+
+		file_source_get (disk, 2048 + group * sizeof descriptor, descriptor, sizeof descriptor);
+		memcpy (&block, descriptor, 4);
+		memcpy (&left, descriptor + 12, 2);
+		file_source_get (disk, (uint64_t) le32toh (block) * 1024, bitmap, sizeof bitmap);
+		left = le16toh (left);
+		for (size_t i = 0; i < sizeof bitmap; i++)
+			if (bitmap[i] == 0) {
+				bitmap[i] = 0xAA;
+				left = (uint16_t) (left - 4);
+				lost += 4;
+			}
+		left = htole16 (left);
+		memcpy (descriptor + 12, &left, 2);
+		file_source_put (disk, (uint64_t) le32toh (block) * 1024, bitmap, sizeof bitmap);
+		file_source_put (disk, 2048 + group * sizeof descriptor, descriptor, sizeof descriptor);
+	}
+	file_source_get (disk, 1024 + 12, &free_blocks, 4);
+	free_blocks = htole32 (le32toh (free_blocks) - lost);
+	file_source_put (disk, 1024 + 12, &free_blocks, 4);
+}
+
+static void of_too_many_ranges_the_rest_counts_as_used (void **state)
+{
+	struct file_source disk = file_source_make (UINT64_C (3) << 30);
+	struct vmc_reading reading = {0};
+
+	(void) state;
+	file_source_run (&disk, "mkfs.ext4 -q -F -b 1024 -O ^metadata_csum,^uninit_bg,^64bit $DISK");
+	shatter (&disk);
+	read_disk (&disk, &reading);
+	assert_string_equal (reading.places[0].why_not, "");
+	assert_int_equal (reading.free.count, VMC_MAP_MAX_RANGES);
+	vmc_reading_clear (&reading);
+	file_source_end (&disk);
+}
+
+static void measure_disk (const char *make)
 {
 	struct file_source disk = file_source_make (UINT64_C (1) << 40);
 	struct server server = {.process = VMC_PROCESS_INIT};
@@ -405,8 +453,7 @@ static void a_large_disk_takes_little (void **state)
 	int fd, status;
 	pid_t child;
 
-	(void) state;
-	file_source_run (&disk, "mkfs.ext4 -q -F -E nodiscard $DISK");
+	file_source_run (&disk, make);
 	fd = serve (&disk, &server);
 	(void) fflush (NULL);
 	child = fork ();
@@ -425,6 +472,19 @@ static void a_large_disk_takes_little (void **state)
 	(void) munmap (result, 4096);
 }
 
+static void a_large_disk_takes_little (void **state)
+{
+	(void) state;
+	measure_disk ("mkfs.ext4 -q -F -E nodiscard $DISK");
+}
+
+/* Each of its 8192 bitmaps was written and is read. */
+static void a_large_disk_that_was_used_takes_little (void **state)
+{
+	(void) state;
+	measure_disk ("mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=1 -O ^metadata_csum,^uninit_bg -N 1000000 $DISK");
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (an_ext4_on_the_whole_disk_is_read),
 	cmocka_unit_test (only_checksums_make_it_a_witness_alone),
@@ -434,7 +494,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (one_that_dies_is_told),
 	cmocka_unit_test (one_that_hangs_is_not_waited_for),
 	cmocka_unit_test (lies_are_void),
+	cmocka_unit_test (of_too_many_ranges_the_rest_counts_as_used),
 	cmocka_unit_test (a_large_disk_takes_little),
+	cmocka_unit_test (a_large_disk_that_was_used_takes_little),
 };
 
 int main (int argc, char **argv)

@@ -7,6 +7,7 @@
 
 #include <endian.h>
 
+#include "ext4_layout.h"
 #include "ext4_map.h"
 
 #define MIB (UINT64_C (1) << 20)
@@ -880,6 +881,28 @@ static void the_tree_of_the_journal_is_not_free (void **state)
 	assert_cannot_be_free ("-b 4096 -g 4096 -O ^extents,^64bit", find_indirect_block, 4096);
 }
 
+/* A cluster with something in it is used as a whole. */
+static void the_layout_is_one_of_clusters (void **state)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents layout = {0};
+	struct file_source disk = make_fs ("-b 4096 -O bigalloc -C 65536", 300 * MIB);
+	char path[64];
+	struct vmc_error err;
+	ext2_filsys fs;
+
+	(void) state;
+	(void) snprintf (path, sizeof path, "/proc/self/fd/%d", disk.fd);
+	assert_int_equal (ext2fs_open (path, EXT2_FLAG_64BITS, 0, 0, unix_io_manager, &fs), 0);
+	assert_int_equal (vmc_ext4_layout (fs, &layout, &err), 0);
+	assert_true (layout.count > 0);
+	for (size_t i = 0; i < layout.count; i++) {
+		assert_int_equal (layout.items[i].start % 16, 0);
+		assert_int_equal (layout.items[i].length % 16, 0);
+	}
+	(void) ext2fs_close (fs);
+	file_source_end (&disk);
+}
+
 static void two_on_top_of_each_other_are_refused (void **state)
 {
 	static const struct {
@@ -1030,6 +1053,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_journal_that_ends_too_early_is_refused),
 	cmocka_unit_test (what_must_be_in_use_is_not_free),
 	cmocka_unit_test (the_tree_of_the_journal_is_not_free),
+	cmocka_unit_test (the_layout_is_one_of_clusters),
 	cmocka_unit_test (two_on_top_of_each_other_are_refused),
 	cmocka_unit_test (a_table_on_the_superblock_is_refused),
 	cmocka_unit_test (a_used_group_that_claims_to_be_new_is_refused),

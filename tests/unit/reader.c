@@ -357,12 +357,9 @@ static void one_that_hangs_is_not_waited_for (void **state)
 
 static void lies_are_void (void **state)
 {
-	static const char *const lies[] = {"before its place", "behind its place",
-					   "without end",      "empty",
-					   "behind the disk",  "too many",
-					   "not usable",       "of no kind",
-					   "without zero",     "twice",
-					   "overlapping"};
+	static const char *const lies[] = {"before its place", "behind its place", "without end", "empty",
+					   "behind the disk",  "too many",         "not usable",  "alone, not usable",
+					   "of no kind",       "without zero",     "twice",       "overlapping"};
 	struct vmc_error err;
 
 	(void) state;

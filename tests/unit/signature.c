@@ -2,6 +2,7 @@
 #include "file_source.h"
 
 #include <endian.h>
+#include <sys/stat.h>
 
 #include "memory_file.h"
 #include "signature.h"
@@ -165,6 +166,27 @@ static void ntfs_is_known_by_its_table (void **state)
 	file_source_end (&disk);
 }
 
+/* What was copied for one place takes no memory when the next is looked at. */
+static void one_place_leaves_no_memory_behind (void **state)
+{
+	struct file_source disk = make_ntfs (786432, UINT64_C (3) << 30);
+	struct vmc_signature signature;
+	struct vmc_error err;
+	int memory_fd = vmc_memory_file_make (&err);
+	struct stat before, after;
+
+	(void) state;
+	assert_int_equal (vmc_signature_find (&disk.source, memory_fd, 0, disk.source.size_bytes, &signature, &err), 0);
+	assert_string_equal (signature.type, "ntfs");
+	assert_int_equal (fstat (memory_fd, &before), 0);
+	file_source_put (&disk, 0, "gone now", 8);
+	assert_int_equal (vmc_signature_find (&disk.source, memory_fd, 0, disk.source.size_bytes, &signature, &err), 0);
+	assert_int_equal (fstat (memory_fd, &after), 0);
+	assert_true (after.st_blocks <= before.st_blocks - 65536 / 512);
+	(void) close (memory_fd);
+	file_source_end (&disk);
+}
+
 static void a_table_of_ntfs_that_is_nowhere_does_no_harm (void **state)
 {
 	static const uint64_t clusters[] = {0, 2097152, 2097151, UINT64_MAX, UINT64_MAX / 4096 + 1};
@@ -200,6 +222,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_physical_volume_of_lvm_is_known),
 	cmocka_unit_test (ext4_is_told),
 	cmocka_unit_test (ntfs_is_known_by_its_table),
+	cmocka_unit_test (one_place_leaves_no_memory_behind),
 	cmocka_unit_test (a_table_of_ntfs_that_is_nowhere_does_no_harm),
 	cmocka_unit_test (a_place_beyond_the_disk_is_refused),
 };

@@ -151,10 +151,11 @@ static int has_moved (struct vmc_overlay *overlay, const struct vmc_overlay_stat
 		return vmc_unnoticed_moved (overlay, err);
 	if (state->orphan)
 		return step == VMC_STEP_MOVE && state->on_target;
+	/* Also if somebody else has ended our copy with a pivot: it was complete then. */
+	if (overlay->journal.next[0] != 0)
+		return !overlay->journal.former && (state->where == VMC_ON_NEXT || state->where == VMC_FORGOTTEN);
 	if (step != VMC_STEP_MOVE)
 		return 0;
-	if (overlay->journal.next[0] != 0)
-		return state->where == VMC_ON_NEXT || state->where == VMC_FORGOTTEN;
 	return state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED || state->where == VMC_FORGOTTEN;
 }
 
@@ -302,6 +303,7 @@ static int drop_next (struct vmc_overlay *overlay, const struct vmc_overlay_stat
 		return -1;
 	journal->next[0] = 0;
 	journal->next_inode = 0;
+	journal->former = false;
 	return vmc_journal_write (journal, err);
 }
 
@@ -560,24 +562,23 @@ static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *
 	return vmc_journal_remove (overlay->journal.uuid, err);
 }
 
+static bool is_gone (const char *path)
+{
+	return path[0] == 0 || (access (path, F_OK) < 0 && errno == ENOENT);
+}
+
 /* A domain that is not known here: its overlay is of no use without it, but it is not ours to say so. */
 static int leave_gone (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	const struct vmc_journal *journal = &overlay->journal;
-	struct stat status;
 
-	if (lstat (journal->overlay, &status) < 0 && errno == ENOENT)
+	if (is_gone (journal->overlay) && is_gone (journal->next))
 		return vmc_journal_remove (journal->uuid, err);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the domain is no longer known here; its image '%s' is complete only with the overlay '%s'; "
 			 "define it again with the overlay as its disk and run vmcompact --recover, or commit it with "
 			 "qemu-img and remove " VMC_STATE_DIRECTORY "/%s.journal",
 			 journal->base, journal->overlay, journal->uuid);
-}
-
-static bool is_gone (const char *path)
-{
-	return path[0] == 0 || (access (path, F_OK) < 0 && errno == ENOENT);
 }
 
 /* One step. 1: home. */

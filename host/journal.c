@@ -57,6 +57,7 @@ static const struct {
 } flags[] = {
 	{"paused", offsetof (struct vmc_journal, paused)},
 	{"over_new", offsetof (struct vmc_journal, over_new)},
+	{"former", offsetof (struct vmc_journal, former)},
 	{"keep_old", offsetof (struct vmc_journal, keep_old)},
 };
 #define N_FLAGS (sizeof flags / sizeof flags[0])

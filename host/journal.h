@@ -40,9 +40,10 @@ struct vmc_journal {
 	enum vmc_journal_step step;
 	bool paused; /* the guest was running, and we pause it */
 
-	/* The domain is moved from the overlay to the next one instead of the base; or this is the one before, to be removed. */
+	/* The domain is moved from the overlay to the next one instead of the base. */
 	char next[VMC_PATH_SIZE]; /* empty: none */
 	uint64_t next_inode;
+	bool former; /* it has been moved, and this is the one before: it does not count any more */
 
 	/* The base written anew (new_image.h). */
 	uint64_t new_inode, old_inode;  /* 0: it is not */

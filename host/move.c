@@ -120,7 +120,7 @@ int vmc_move_fail_ended (const struct vmc_overlay *overlay, struct vmc_error *er
 				 "the block job failed, and the host is low on space beside '%s'",
 				 overlay->journal.base);
 	return vmc_fail (err, VMC_FAILED, 0,
-			 "the commit into '%s' ended too early: an I/O error, or somebody else ended it",
+			 "the block job over '%s' ended too early: an I/O error, or somebody else ended it",
 			 overlay->journal.base);
 }
 

@@ -66,6 +66,9 @@ int vmc_new_image_swap (const struct vmc_journal *journal, struct vmc_error *err
 	if (vmc_new_image_in_place (journal))
 		return sync_names (base, err);
 	vmc_fault_point ("swap");
+	if (inode_of (base, VMC_NEW_SUFFIX) != journal->new_inode || inode_of (base, "") != journal->old_inode)
+		return vmc_fail (err, VMC_INTERRUPTED, 0,
+				 "'%s' or its new image is another file than the run has left there", base);
 	if (add_name (base, "", VMC_OLD_SUFFIX, journal->old_inode, err) < 0 ||
 	    add_name (base, VMC_NEW_SUFFIX, VMC_SWAP_SUFFIX, journal->new_inode, err) < 0)
 		return -1;

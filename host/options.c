@@ -194,7 +194,7 @@ static int take_cluster_size (struct vmc_options *options, const char *word, str
 
 	if (end != word && bytes <= CLUSTER_MAX_BYTES && (*end == 'K' || *end == 'k'))
 		bytes <<= 10, end++;
-	else if (end != word && bytes <= CLUSTER_MAX_BYTES && *end == 'M')
+	else if (end != word && bytes <= CLUSTER_MAX_BYTES && (*end == 'M' || *end == 'm'))
 		bytes <<= 20, end++;
 	if (end == word || *end != 0 || bytes < CLUSTER_MIN_BYTES || bytes > CLUSTER_MAX_BYTES ||
 	    (bytes & (bytes - 1)) != 0)

@@ -29,7 +29,13 @@
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-/* On the overlay means: directly over the base, or over the new image. The XML of a domain that is off may not name that. */
+/* What an overlay lies over that is OVER_NEW: the base, or the new image under its own name. False: the name does not fit. */
+static bool name_below (const struct vmc_journal *journal, bool over_new, char *below)
+{
+	return vmc_new_image_name (journal->base, over_new ? VMC_NEW_SUFFIX : "", below);
+}
+
+/* On the overlay means: directly over what it was made for. The XML of a domain that is off may not name that. */
 static bool is_ours (const struct vmc_journal *journal, const struct vmc_disk *disk, const char *overlay, bool over_new,
 		     bool active)
 {
@@ -39,8 +45,7 @@ static bool is_ours (const struct vmc_journal *journal, const struct vmc_disk *d
 		return false;
 	if (disk->backing_count == 0)
 		return !active;
-	return vmc_new_image_name (journal->base, over_new ? VMC_NEW_SUFFIX : "", below) &&
-	       strcmp (disk->backing[0], below) == 0;
+	return name_below (journal, over_new, below) && strcmp (disk->backing[0], below) == 0;
 }
 
 /* Below somebody else's overlay: is ours still there, over the base? Of a domain that is off, the XML is no proof. */
@@ -60,6 +65,8 @@ static int look_below (const struct vmc_journal *journal, const struct vmc_disk 
 static void look_at_disk (const struct vmc_journal *journal, const struct vmc_disk *disk,
 			  struct vmc_overlay_state *state)
 {
+	char below[VMC_PATH_SIZE];
+
 	state->where = VMC_ELSEWHERE;
 	if (disk == NULL)
 		return;
@@ -75,7 +82,8 @@ static void look_at_disk (const struct vmc_journal *journal, const struct vmc_di
 		return;
 	state->copy = state->where == VMC_ON_OVERLAY && journal->next[0] != 0 &&
 		      strcmp (disk->mirror_path, journal->next) == 0;
-	state->job = state->copy || (state->where == VMC_ON_OVERLAY && strcmp (disk->mirror_path, journal->base) == 0);
+	state->job = state->copy || (state->where == VMC_ON_OVERLAY && name_below (journal, journal->over_new, below) &&
+				     strcmp (disk->mirror_path, below) == 0);
 	state->other_job = !state->job;
 	state->ready = disk->mirror_ready;
 	state->moving = disk->mirror_moving;
@@ -295,15 +303,14 @@ int vmc_overlay_prepare (struct vmc_domain *domain, const struct vmc_disk *disk,
 	return vmc_overlay_step (overlay, VMC_STEP_REDIRECT, err);
 }
 
-/* The overlays of a run take turns: NAME.vmcompact-overlay and NAME.2.vmcompact-overlay. */
+/* The overlays of a run take turns: NAME.vmcompact-overlay and NAME.vmcompact-overlay2. */
 bool vmc_overlay_next_name (const char *overlay, char *next)
 {
-	size_t stem = strlen (overlay) - strlen (VMC_OVERLAY_SUFFIX), mark = strlen (VMC_OVERLAY_SECOND);
-	bool second = stem > mark && strncmp (overlay + stem - mark, VMC_OVERLAY_SECOND, mark) == 0;
-	int length = snprintf (next, VMC_PATH_SIZE, "%.*s%s" VMC_OVERLAY_SUFFIX, (int) (second ? stem - mark : stem),
-			       overlay, second ? "" : VMC_OVERLAY_SECOND);
+	size_t length = strlen (overlay), mark = strlen (VMC_OVERLAY_SECOND);
+	bool second = length > mark && strcmp (overlay + length - mark, VMC_OVERLAY_SECOND) == 0;
 
-	return length < VMC_PATH_SIZE;
+	return snprintf (next, VMC_PATH_SIZE, "%.*s%s", (int) (second ? length - mark : length), overlay,
+			 second ? "" : VMC_OVERLAY_SECOND) < VMC_PATH_SIZE;
 }
 
 int vmc_overlay_prepare_next (struct vmc_overlay *overlay, struct vmc_error *err)
@@ -313,14 +320,20 @@ int vmc_overlay_prepare_next (struct vmc_overlay *overlay, struct vmc_error *err
 	virDomainBlockInfo info;
 	struct vmc_owner owner;
 
-	if (!vmc_new_image_name (journal->base, journal->over_new ? "" : VMC_NEW_SUFFIX, below) ||
+	if (!name_below (journal, !journal->over_new, below) ||
 	    !vmc_overlay_next_name (journal->overlay, journal->next))
 		return vmc_fail (err, VMC_FAILED, ENAMETOOLONG, "the path of the image is too long");
 	if (VMC_LIBVIRT (virDomainGetBlockInfo (overlay->domain->handle, journal->target, &info, 0)) < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the size of the disk");
 	journal->next_inode = 0;
-	if (vmc_journal_write (journal, err) < 0 || vmc_owner_remembered (journal->overlay, &owner, err) < 0 ||
-	    make_file (journal->next, &owner, &journal->next_inode, err) < 0 || vmc_journal_write (journal, err) < 0)
+	journal->former = false;
+	if (vmc_journal_write (journal, err) < 0 || vmc_owner_remembered (journal->overlay, &owner, err) < 0)
+		return -1;
+	if (make_file (journal->next, &owner, &journal->next_inode, err) < 0) {
+		vmc_journal_note (journal); /* if it is somebody's, it has no place there */
+		return -1;
+	}
+	if (vmc_journal_write (journal, err) < 0)
 		return -1;
 	return format_file (journal->next, below, journal->new_format, info.capacity, err);
 }
@@ -336,6 +349,7 @@ void vmc_overlay_adopt_next (struct vmc_overlay *overlay)
 	memcpy (journal->next, former, sizeof former);
 	journal->overlay_inode = journal->next_inode;
 	journal->next_inode = former_inode;
+	journal->former = true;
 	journal->overlay_bytes = 0; /* it has been written to */
 	journal->over_new = !journal->over_new;
 	journal->step = VMC_STEP_COMMIT;

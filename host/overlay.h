@@ -11,9 +11,9 @@
 #include "domain.h"
 #include "journal.h"
 
-/* What the name of every overlay ends with, and what the second one has before it. */
+/* What the name of an overlay ends with, and what the second one has behind that. */
 #define VMC_OVERLAY_SUFFIX ".vmcompact-overlay"
-#define VMC_OVERLAY_SECOND ".2"
+#define VMC_OVERLAY_SECOND "2"
 
 struct vmc_overlay {
 	struct vmc_domain *domain;

@@ -6,7 +6,8 @@
 #include "owner.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -35,15 +36,41 @@ int vmc_owner_of (const char *path, struct vmc_owner *owner, struct vmc_error *e
 	return 0;
 }
 
-int vmc_owner_remembered (const char *path, struct vmc_owner *owner, struct vmc_error *err)
+/* "+" and digits, up to END; false: that is not there. */
+static bool parse_id (const char *text, char end, const char **behind, unsigned *id)
+{
+	unsigned long long number;
+	char *stop;
+
+	if (text[0] != '+' || text[1] < '0' || text[1] > '9')
+		return false;
+	number = strtoull (text + 1, &stop, 10);
+	if (*stop != end || number >= UINT_MAX) /* the largest means "nobody" to the system */
+		return false;
+	*id = (unsigned) number;
+	*behind = stop + 1;
+	return true;
+}
+
+/* "+USER:+GROUP"; anything else changes nothing. */
+static void parse_owner (const char *text, struct vmc_owner *owner)
 {
 	unsigned user, group;
-	char text[64], rest;
+
+	if (!parse_id (text, ':', &text, &user) || !parse_id (text, 0, &text, &group))
+		return;
+	owner->user = user;
+	owner->group = group;
+}
+
+int vmc_owner_remembered (const char *path, struct vmc_owner *owner, struct vmc_error *err)
+{
+	char text[64];
 
 	if (vmc_owner_of (path, owner, err) < 0)
 		return -1;
-	if (get (path, REMEMBERED_OWNER, text, sizeof text) && sscanf (text, "+%u:+%u%c", &user, &group, &rest) == 2)
-		*owner = (struct vmc_owner) {.user = user, .group = group};
+	if (get (path, REMEMBERED_OWNER, text, sizeof text))
+		parse_owner (text, owner);
 	(void) get (path, REMEMBERED_LABEL, owner->label, sizeof owner->label);
 	return 0;
 }

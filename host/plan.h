@@ -6,7 +6,7 @@
 #include "options.h"
 
 struct vmc_plan {
-	enum vmc_method_choice method; /* VMC_METHOD_TRIM or VMC_METHOD_COMMIT */
+	enum vmc_method_choice method; /* never VMC_METHOD_AUTO */
 	bool then_commit;              /* auto: commit when the trim leaves something */
 	char reason[VMC_TEXT_SIZE];
 };

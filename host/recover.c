@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "home.h"
+#include "new_image.h"
 #include "progress.h"
 #include "text.h"
 
@@ -25,17 +26,29 @@ static bool ends_with (const char *text, const char *end)
 	return length >= end_length && strcmp (text + length - end_length, end) == 0;
 }
 
-/* Does DISK lie on what may be an overlay of ours: beside its base, or in a directory for overlays? */
+/* The length of PATH without the end that makes it the name of an overlay; 0: it has none. */
+static size_t stem_of (const char *path)
+{
+	if (ends_with (path, VMC_OVERLAY_SUFFIX))
+		return strlen (path) - strlen (VMC_OVERLAY_SUFFIX);
+	if (ends_with (path, VMC_OVERLAY_SUFFIX VMC_OVERLAY_SECOND))
+		return strlen (path) - strlen (VMC_OVERLAY_SUFFIX VMC_OVERLAY_SECOND);
+	return 0;
+}
+
+/* Does DISK lie on what may be an overlay of ours: beside its base (or that one's new image), or in a directory for overlays? */
 static bool is_overlay (const struct vmc_disk *disk, const char *uuid)
 {
-	char name[VMC_UUID_SIZE + VMC_NAME_SIZE + sizeof VMC_OVERLAY_SUFFIX + 2];
-	size_t stem = strlen (disk->path) - strlen (VMC_OVERLAY_SUFFIX);
+	char name[VMC_UUID_SIZE + VMC_NAME_SIZE + 2], stem[VMC_PATH_SIZE];
+	size_t length = stem_of (disk->path);
 
-	if (!ends_with (disk->path, VMC_OVERLAY_SUFFIX))
+	if (length == 0)
 		return false;
-	(void) snprintf (name, sizeof name, "/%s-%s" VMC_OVERLAY_SUFFIX, uuid, disk->target);
-	return disk->backing_count == 0 || ends_with (disk->path, name) ||
-	       (strlen (disk->backing[0]) == stem && strncmp (disk->backing[0], disk->path, stem) == 0);
+	(void) snprintf (stem, sizeof stem, "%.*s", (int) length, disk->path);
+	(void) snprintf (name, sizeof name, "/%s-%s", uuid, disk->target);
+	return disk->backing_count == 0 || ends_with (stem, name) ||
+	       (strncmp (disk->backing[0], stem, length) == 0 &&
+		(disk->backing[0][length] == 0 || strcmp (disk->backing[0] + length, VMC_NEW_SUFFIX) == 0));
 }
 
 static const struct vmc_disk *find_overlay (const struct vmc_disks *disks, const char *uuid)
@@ -46,9 +59,23 @@ static const struct vmc_disk *find_overlay (const struct vmc_disks *disks, const
 	return NULL;
 }
 
+/* In the middle of a convert: the domain is over the new image. The old one is kept, as nobody knows what was asked for. */
+static void find_images (const struct vmc_disk *disk, struct vmc_journal *journal)
+{
+	struct stat status;
+
+	journal->over_new = journal->keep_old = true;
+	memcpy (journal->new_format, disk->backing_format[0], sizeof journal->new_format);
+	if (stat (disk->backing[0], &status) == 0)
+		journal->new_inode = status.st_ino;
+	if (stat (journal->base, &status) == 0)
+		journal->old_inode = status.st_ino;
+}
+
 static void make_journal (const struct vmc_domain *domain, const struct vmc_disk *disk, struct vmc_journal *journal)
 {
 	struct stat status;
+	size_t length;
 
 	memcpy (journal->uuid, domain->uuid, sizeof journal->uuid);
 	memcpy (journal->name, domain->name, sizeof journal->name);
@@ -57,8 +84,12 @@ static void make_journal (const struct vmc_domain *domain, const struct vmc_disk
 	if (disk->backing_count > 0)
 		memcpy (journal->base, disk->backing[0], sizeof journal->base);
 	else
-		(void) snprintf (journal->base, sizeof journal->base, "%.*s",
-				 (int) (strlen (disk->path) - strlen (VMC_OVERLAY_SUFFIX)), disk->path);
+		(void) snprintf (journal->base, sizeof journal->base, "%.*s", (int) stem_of (disk->path), disk->path);
+	length = strlen (journal->base);
+	if (ends_with (journal->base, VMC_NEW_SUFFIX) && length > strlen (VMC_NEW_SUFFIX)) {
+		journal->base[length - strlen (VMC_NEW_SUFFIX)] = 0;
+		find_images (disk, journal);
+	}
 	journal->step = VMC_STEP_COMMIT;
 	if (lstat (disk->path, &status) == 0)
 		journal->overlay_inode = status.st_ino;

@@ -32,7 +32,7 @@ static int make_room (void **state)
 	journal.overlay_inode = 123456;
 	journal.overlay_bytes = 196616;
 	journal.inactive_xml = strdup ("<domain type='kvm'>\n  <name>vm1</name>\n</domain>\n");
-	strcpy (journal.next, "/images/vm1.qcow2.2.vmcompact-overlay");
+	strcpy (journal.next, "/images/vm1.qcow2.vmcompact-overlay2");
 	strcpy (journal.new_format, "raw");
 	journal.next_inode = 123457;
 	journal.new_inode = 123458;
@@ -86,6 +86,7 @@ static void assert_read (void)
 	assert_int_equal (read.old_inode, journal.old_inode);
 	assert_int_equal (read.over_new, journal.over_new);
 	assert_int_equal (read.keep_old, journal.keep_old);
+	assert_int_equal (read.former, journal.former);
 	assert_int_equal (read.overlay_inode, journal.overlay_inode);
 	assert_int_equal (read.overlay_bytes, journal.overlay_bytes);
 	assert_int_equal (read.step, journal.step);
@@ -163,6 +164,7 @@ static void every_step_is_kept (void **state)
 		journal.paused = step % 2 == 0;
 		journal.over_new = step % 3 == 0;
 		journal.keep_old = step % 3 == 1;
+		journal.former = step % 4 == 1;
 		write_journal ();
 		assert_read ();
 	}
@@ -255,10 +257,10 @@ static void it_is_for_us_alone (void **state)
 
 /* --- what is not used ------------------------------------------------------------------------- */
 
-static const char *const keys[] = {"version",   "uuid",      "domain",        "target",     "base",
-				   "overlay",   "next",      "overlay_inode", "next_inode", "overlay_bytes",
-				   "new_inode", "old_inode", "new_format",    "over_new",   "keep_old",
-				   "step",      "paused",    "inactive_xml"};
+static const char *const keys[] = {"version",   "uuid",      "domain",        "target",      "base",
+				   "overlay",   "next",      "overlay_inode", "next_inode",  "overlay_bytes",
+				   "new_inode", "old_inode", "new_format",    "over_new",    "former",
+				   "keep_old",  "step",      "paused",        "inactive_xml"};
 
 /* Write the journal with KEY changed to VALUE, JSON text; NULL: without KEY. */
 static void put_changed (const char *key, const char *value)
@@ -328,6 +330,7 @@ static void a_value_that_cannot_be_is_damage (void **state)
 		{"new_inode", "\"1\""},
 		{"old_inode", "null"},
 		{"over_new", "0"},
+		{"former", "null"},
 		{"keep_old", "\"true\""},
 		{"overlay_bytes", "-1"},
 		{"overlay_bytes", "null"},
@@ -526,7 +529,7 @@ static void write_and_change (void)
 /* The old one is still what is read. */
 static void assert_old (void)
 {
-	strcpy (journal.next, "/images/vm1.qcow2.2.vmcompact-overlay");
+	strcpy (journal.next, "/images/vm1.qcow2.vmcompact-overlay2");
 	strcpy (journal.new_format, "raw");
 	journal.next_inode = 123457;
 	journal.new_inode = 123458;

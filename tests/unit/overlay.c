@@ -319,13 +319,13 @@ static void the_overlays_take_turns (void **state)
 	static const struct {
 		const char *first, *second;
 	} cases[] = {
-		{"/i/vm1.qcow2.vmcompact-overlay", "/i/vm1.qcow2.2.vmcompact-overlay"},
-		{"/i/a b.vmcompact-overlay", "/i/a b.2.vmcompact-overlay"},
-		{"/i/vm2.vmcompact-overlay", "/i/vm2.2.vmcompact-overlay"},
-		{"/i/vm.22.vmcompact-overlay", "/i/vm.22.2.vmcompact-overlay"},
-		{"/i.2.vmcompact-overlay/x.vmcompact-overlay", "/i.2.vmcompact-overlay/x.2.vmcompact-overlay"},
+		{"/i/vm1.qcow2.vmcompact-overlay", "/i/vm1.qcow2.vmcompact-overlay2"},
+		{"/i/a b.vmcompact-overlay", "/i/a b.vmcompact-overlay2"},
+		{"/i/vm2.vmcompact-overlay", "/i/vm2.vmcompact-overlay2"},
+		{"/i/vm.22.vmcompact-overlay", "/i/vm.22.vmcompact-overlay2"},
+		{"/i.vmcompact-overlay2/x.vmcompact-overlay", "/i.vmcompact-overlay2/x.vmcompact-overlay2"},
 		{"/fast/c7a5fdbd-cdaf-9455-926a-d65c16db1809-vda.vmcompact-overlay",
-		 "/fast/c7a5fdbd-cdaf-9455-926a-d65c16db1809-vda.2.vmcompact-overlay"},
+		 "/fast/c7a5fdbd-cdaf-9455-926a-d65c16db1809-vda.vmcompact-overlay2"},
 	};
 	char next[VMC_PATH_SIZE];
 

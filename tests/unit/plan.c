@@ -461,7 +461,7 @@ static void a_new_or_old_image_in_the_way_forbids_a_convert (void **state)
 {
 	static const char *const names[] = {"/images/vm1.qcow2.vmcompact-new", "/images/vm1.qcow2.vmcompact-old",
 					    "/images/vm1.qcow2.vmcompact-swap",
-					    "/images/vm1.qcow2.2.vmcompact-overlay"};
+					    "/images/vm1.qcow2.vmcompact-overlay2"};
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (names); i++) {

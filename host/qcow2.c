@@ -112,6 +112,8 @@ static int read_extensions (const unsigned char *header, size_t length, uint32_t
 
 	facts->backing_format[0] = 0;
 	facts->bitmaps = facts->more_sections = false;
+	if (version == 3 && at < HEADER_V3_BYTES)
+		return vmc_fail (err, VMC_REFUSED, 0, "the header of the image says that it is shorter than it can be");
 	for (;;) {
 		uint32_t type, size;
 

@@ -208,6 +208,19 @@ static void an_extension_without_an_end_is_refused (void **state)
 	assert_refused (header, BYTES, "extension");
 }
 
+/* Its end would be looked for among its own fields. */
+static void a_header_that_says_it_is_too_short_is_refused (void **state)
+{
+	unsigned char header[BYTES];
+
+	(void) state;
+	make (header, 3);
+	put32 (header + 100, 96);
+	assert_refused (header, BYTES, "shorter than it can be");
+	put32 (header + 100, 0);
+	assert_refused (header, BYTES, "shorter than it can be");
+}
+
 static void a_size_beyond_the_limit_is_refused (void **state)
 {
 	unsigned char header[BYTES];
@@ -403,6 +416,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (features_that_harm_no_reader_are_taken),
 	cmocka_unit_test (version_2_has_no_features),
 	cmocka_unit_test (an_extension_without_an_end_is_refused),
+	cmocka_unit_test (a_header_that_says_it_is_too_short_is_refused),
 	cmocka_unit_test (a_size_beyond_the_limit_is_refused),
 	cmocka_unit_test (a_backing_name_is_read),
 	cmocka_unit_test (a_backing_name_may_end_where_the_bytes_end),

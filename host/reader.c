@@ -52,7 +52,8 @@ static void format_uuid (const unsigned char *bytes, char *text)
 				  i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
 }
 
-/* The ranges of one place: sorted, not overlapping, inside the place. */
+/* The ranges of one place: sorted, not overlapping, inside the place. What all places together have beyond the bound counts
+ * as used. */
 static int get_ranges (int fd, const struct vmc_record *record, uint64_t deadline_ms, struct vmc_extents *free,
 		       struct vmc_error *err)
 {
@@ -66,7 +67,7 @@ static int get_ranges (int fd, const struct vmc_record *record, uint64_t deadlin
 		if (one.length == 0 || one.start < from || one.start > end || one.length > end - one.start)
 			return vmc_fail (err, VMC_PROTOCOL, 0, "the reader named ranges that are not in order");
 		from = one.start + one.length;
-		if (vmc_extents_add (free, one.start, one.length, err) < 0)
+		if (free->count < VMC_MAP_MAX_RANGES && vmc_extents_add (free, one.start, one.length, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -137,20 +138,28 @@ static int tell_death (struct vmc_process *child, uint64_t deadline_ms, struct v
 	return -1;
 }
 
+int vmc_reader_take (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
+		     struct vmc_error *err)
+{
+	reading->places = calloc (VMC_RECORD_PLACES_MAX, sizeof *reading->places);
+	if (reading->places == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the reader's findings");
+	if (take_all (fd, disk_bytes, deadline_ms, reading, err) < 0)
+		return -1;
+	vmc_extents_normalise (&reading->free);
+	return 0;
+}
+
 int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
 		    struct vmc_error *err)
 {
 	static const char *const argv[] = {"/proc/self/exe", VMC_READER_OPTION, NULL};
 	VMC_CLEANUP_PROCESS struct vmc_process child = VMC_PROCESS_INIT;
 
-	reading->places = calloc (VMC_RECORD_PLACES_MAX, sizeof *reading->places);
-	if (reading->places == NULL)
-		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the reader's findings");
 	if (vmc_process_start (&child, argv, nbd_fd, err) < 0)
 		return -1;
 	(void) snprintf (child.name, sizeof child.name, "the reader");
-	if (take_all (child.output_fd, disk_bytes, deadline_ms, reading, err) < 0)
+	if (vmc_reader_take (child.output_fd, disk_bytes, deadline_ms, reading, err) < 0)
 		return tell_death (&child, deadline_ms, err);
-	vmc_extents_normalise (&reading->free);
 	return vmc_process_wait (&child, deadline_ms, err);
 }

@@ -40,6 +40,10 @@ void vmc_reading_clear (struct vmc_reading *reading) __attribute__ ((nonnull));
 int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
 		    struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
+/* The second half of it: read and check what a child writes into FD. Blocks until DEADLINE_MS (vmc_now_ms) at most. */
+int vmc_reader_take (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
+		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* The child: descriptor 0 is the NBD socket, 1 the pipe. Returns its exit status. */
 int vmc_reader_main (void);
 

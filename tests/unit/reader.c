@@ -482,6 +482,36 @@ static void a_large_disk_that_was_used_takes_little (void **state)
 	measure_disk ("mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=1 -O ^metadata_csum,^uninit_bg -N 1000000 $DISK");
 }
 
+/* Of all places together no more ranges are kept than of one; the rest counts as used. */
+static void ranges_are_bounded_for_all_places_together (void **state)
+{
+	static struct vmc_extent ranges[VMC_MAP_MAX_RANGES - 10];
+	int fd = memfd_create ("pipe", MFD_CLOEXEC);
+	struct vmc_record record = {.kind = VMC_RECORD_PLACE, .usable = 1, .length = 1024 * MIB},
+			  end = {.kind = VMC_RECORD_END};
+	struct vmc_reading reading = {0};
+	struct vmc_error err;
+
+	(void) state;
+	record.ranges = UNIT_COUNT (ranges);
+	for (size_t place = 0; place < 2; place++) {
+		record.offset = place * 1024 * MIB;
+		for (size_t i = 0; i < UNIT_COUNT (ranges); i++)
+			ranges[i] = (struct vmc_extent) {record.offset + i * 1024, 512};
+		assert_int_equal (write (fd, &record, sizeof record), sizeof record);
+		assert_int_equal (write (fd, ranges, sizeof ranges), sizeof ranges);
+	}
+	assert_int_equal (write (fd, &end, sizeof end), sizeof end);
+	assert_int_equal (lseek (fd, 0, SEEK_SET), 0);
+	if (vmc_reader_take (fd, 2048 * MIB, vmc_now_ms () + LONG_MS, &reading, &err) < 0)
+		fail_msg ("%s", err.text);
+	assert_int_equal (reading.count, 2);
+	assert_int_equal (reading.free.count, VMC_MAP_MAX_RANGES);
+	assert_true (vmc_extents_valid (&reading.free, 2048 * MIB));
+	vmc_reading_clear (&reading);
+	(void) close (fd);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (an_ext4_on_the_whole_disk_is_read),
 	cmocka_unit_test (only_checksums_make_it_a_witness_alone),
@@ -492,6 +522,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (one_that_hangs_is_not_waited_for),
 	cmocka_unit_test (lies_are_void),
 	cmocka_unit_test (of_too_many_ranges_the_rest_counts_as_used),
+	cmocka_unit_test (ranges_are_bounded_for_all_places_together),
 	cmocka_unit_test (a_large_disk_takes_little),
 	cmocka_unit_test (a_large_disk_that_was_used_takes_little),
 };

@@ -35,6 +35,17 @@ bool vmc_new_image_in_place (const struct vmc_journal *journal)
 	return journal->new_inode != 0 && inode_of (journal->base, "") == journal->new_inode;
 }
 
+static int check_name (const char *base, const char *suffix, uint64_t inode, struct vmc_error *err)
+{
+	char path[VMC_PATH_SIZE];
+
+	if (!vmc_new_image_name (base, suffix, path))
+		return vmc_fail (err, VMC_INTERRUPTED, ENAMETOOLONG, "the path of the image is too long");
+	if (inode_of (base, suffix) == inode)
+		return 0;
+	return vmc_fail (err, VMC_INTERRUPTED, 0, "'%s' is another file than the run has left there", path);
+}
+
 /* Give the file BASE with the suffix FROM, which has INODE, the suffix TO as well. */
 static int add_name (const char *base, const char *from, const char *to, uint64_t inode, struct vmc_error *err)
 {
@@ -42,9 +53,6 @@ static int add_name (const char *base, const char *from, const char *to, uint64_
 
 	if (!vmc_new_image_name (base, from, from_path) || !vmc_new_image_name (base, to, to_path))
 		return vmc_fail (err, VMC_INTERRUPTED, ENAMETOOLONG, "the path of the image is too long");
-	if (inode_of (base, from) != inode)
-		return vmc_fail (err, VMC_INTERRUPTED, 0, "'%s' is another file than the run has left there",
-				 from_path);
 	if (link (from_path, to_path) < 0 && (errno != EEXIST || inode_of (base, to) != inode))
 		return vmc_fail (err, VMC_INTERRUPTED, errno, "cannot name '%s' '%s'", from_path, to_path);
 	return 0;
@@ -66,9 +74,9 @@ int vmc_new_image_swap (const struct vmc_journal *journal, struct vmc_error *err
 	if (vmc_new_image_in_place (journal))
 		return sync_names (base, err);
 	vmc_fault_point ("swap");
-	if (inode_of (base, VMC_NEW_SUFFIX) != journal->new_inode || inode_of (base, "") != journal->old_inode)
-		return vmc_fail (err, VMC_INTERRUPTED, 0,
-				 "'%s' or its new image is another file than the run has left there", base);
+	if (check_name (base, VMC_NEW_SUFFIX, journal->new_inode, err) < 0 ||
+	    check_name (base, "", journal->old_inode, err) < 0)
+		return -1;
 	if (add_name (base, "", VMC_OLD_SUFFIX, journal->old_inode, err) < 0 ||
 	    add_name (base, VMC_NEW_SUFFIX, VMC_SWAP_SUFFIX, journal->new_inode, err) < 0)
 		return -1;

@@ -65,8 +65,6 @@ static int look_below (const struct vmc_journal *journal, const struct vmc_disk 
 static void look_at_disk (const struct vmc_journal *journal, const struct vmc_disk *disk,
 			  struct vmc_overlay_state *state)
 {
-	char below[VMC_PATH_SIZE];
-
 	state->where = VMC_ELSEWHERE;
 	if (disk == NULL)
 		return;
@@ -82,8 +80,9 @@ static void look_at_disk (const struct vmc_journal *journal, const struct vmc_di
 		return;
 	state->copy = state->where == VMC_ON_OVERLAY && journal->next[0] != 0 &&
 		      strcmp (disk->mirror_path, journal->next) == 0;
-	state->job = state->copy || (state->where == VMC_ON_OVERLAY && name_below (journal, journal->over_new, below) &&
-				     strcmp (disk->mirror_path, below) == 0);
+	/* Over the new image, no commit is ours. */
+	state->job = state->copy || (state->where == VMC_ON_OVERLAY && !journal->over_new &&
+				     strcmp (disk->mirror_path, journal->base) == 0);
 	state->other_job = !state->job;
 	state->ready = disk->mirror_ready;
 	state->moving = disk->mirror_moving;

@@ -71,6 +71,18 @@ int vmc_domain_state (const struct vmc_domain *domain, int *state, int *reason, 
 	return 0;
 }
 
+int vmc_domain_switched_off (const struct vmc_domain *domain, struct vmc_error *err)
+{
+	int state, reason, saved = VMC_LIBVIRT (virDomainHasManagedSaveImage (domain->handle, 0));
+
+	if (saved < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask why the domain is off");
+	if (vmc_domain_state (domain, &state, &reason, err) < 0)
+		return -1;
+	return state == VIR_DOMAIN_SHUTOFF && saved == 0 && reason != VIR_DOMAIN_SHUTOFF_SAVED &&
+	       reason != VIR_DOMAIN_SHUTOFF_MIGRATED && reason != VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT;
+}
+
 int vmc_domain_resume (const struct vmc_domain *domain, int reason, struct vmc_error *err)
 {
 	int state, why;
@@ -140,6 +152,13 @@ int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *
 	if (persistent < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask whether the domain is persistent");
 	facts->persistent = persistent == 1;
+	if (!facts->active) {
+		int off = vmc_domain_switched_off (domain, err);
+
+		if (off < 0)
+			return -1;
+		facts->switched_off = off == 1;
+	}
 	facts->qemu_version = facts->active ? vmc_qemu_version (domain->handle) : 0;
 	return 0;
 }

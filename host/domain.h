@@ -26,6 +26,11 @@ int vmc_domain_revive (struct vmc_domain *domain, struct vmc_error *err) __attri
 int vmc_domain_state (const struct vmc_domain *domain, int *state, int *reason, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Was it simply switched off, so that nobody will go on with its memory over its disks? 1: yes; 0: it runs, or it was saved, moved,
+ * or brought back to a snapshot. After a restart of the host or of libvirtd, libvirt knows of managed saves only. */
+int vmc_domain_switched_off (const struct vmc_domain *domain, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Let it run if it is paused for REASON (virDomainPausedReason); otherwise leave it as it is. */
 int vmc_domain_resume (const struct vmc_domain *domain, int reason, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
@@ -47,7 +52,8 @@ int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *
 	__attribute__ ((nonnull, warn_unused_result));
 
 /* Look through all domains of the connection for one, other than DOMAIN, that uses the file of IMAGE as a disk or a backing
- * file; and through the disks of DOMAIN itself but TARGET. USER gets its name, escaped, or nothing. */
+ * file; and through the disks of DOMAIN itself but TARGET. A DOMAIN without a UUID is none: it has only the connection. USER gets
+ * its name, escaped, or nothing. */
 int vmc_domain_other_user (const struct vmc_domain *domain, const char *target, const struct vmc_image *image,
 			   char *user, size_t size, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

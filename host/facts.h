@@ -11,9 +11,10 @@
 /* About the domain, the same for all of its disks. */
 struct vmc_domain_facts {
 	bool active;
-	bool local;       /* its images lie on this machine */
-	bool job;         /* migration, backup, save */
-	bool checkpoints; /* their bitmaps would be lost or merged */
+	bool switched_off; /* neither running nor saved nor moved: nobody's memory belongs to its disks */
+	bool local;        /* its images lie on this machine */
+	bool job;          /* migration, backup, save */
+	bool checkpoints;  /* their bitmaps would be lost or merged */
 	bool persistent;
 	unsigned long
 		qemu_version; /* of the running process: major * 1,000,000 + minor * 1,000 + release; 0: unknown */

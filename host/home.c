@@ -461,19 +461,13 @@ static int restore_xml (struct vmc_overlay *overlay, const struct timespec *at, 
 	return define_as_before (overlay, err);
 }
 
-/* Was it switched off, so that nobody will go on with its memory over the overlay? After a restart of the host or of libvirtd,
- * libvirt does not know. */
+/* Will nobody go on with its memory over the overlay? */
 static int check_off (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
-	int state, reason, saved = VMC_LIBVIRT (virDomainHasManagedSaveImage (overlay->domain->handle, 0));
+	int off = vmc_domain_switched_off (overlay->domain, err);
 
-	if (saved < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask why the domain is off");
-	if (vmc_domain_state (overlay->domain, &state, &reason, err) < 0)
-		return -1;
-	if (state == VIR_DOMAIN_SHUTOFF && saved == 0 && reason != VIR_DOMAIN_SHUTOFF_SAVED &&
-	    reason != VIR_DOMAIN_SHUTOFF_MIGRATED && reason != VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT)
-		return 0;
+	if (off != 0)
+		return off < 0 ? -1 : 0;
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "the domain is off, but was not simply switched off (saved? moved?) and needs the overlay "
 			 "'%s' now; start it, then run vmcompact --recover",

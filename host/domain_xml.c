@@ -155,6 +155,7 @@ static int read_disk (xmlNode *node, struct vmc_disk *disk, struct vmc_error *er
 	disk->mirror_ready = is (mirror, "ready", "yes");
 	disk->mirror_moving = is (mirror, "ready", "pivot");
 	(void) source_path (child (mirror, "source"), disk->mirror_path);
+	disk->chain_known = child (node, "backingStore") != NULL;
 	return read_chain (node, disk, err);
 }
 

@@ -25,6 +25,7 @@ struct vmc_disk {
 	char backing[VMC_CHAIN_MAX][VMC_PATH_SIZE];
 	char backing_format[VMC_CHAIN_MAX][VMC_NAME_SIZE];
 	size_t backing_count;
+	bool chain_known; /* the XML says what the backing files are, or that there is none */
 	bool read_only, shareable, transient, encrypted, sliced;
 	bool mirror, mirror_ready; /* a block job that writes to a second image, and has written all of it */
 	bool mirror_moving;        /* the domain is being moved to it */

@@ -26,6 +26,11 @@ void vmc_image_directory (const char *path, char *directory)
 		slash[slash == directory] = 0;
 }
 
+void vmc_image_name (const struct vmc_image *image, char *name)
+{
+	(void) snprintf (name, 64, "image-%jx-%jx", (uintmax_t) image->device, (uintmax_t) image->inode);
+}
+
 /* Append the options of one layer, each key with PREFIX before it. */
 static void add_layer (const char *prefix, const char *format, const char *path, char *options)
 {
@@ -201,6 +206,76 @@ static int check_chain (const struct vmc_disk *disk, struct vmc_error *err)
 			return vmc_fail_in (err, "backing file");
 	}
 	return 0;
+}
+
+/* --- a chain that the XML does not name ---------------------------------------------------------- */
+
+static int add_backing (struct vmc_disk *disk, const char *path, const struct vmc_qcow2 *facts, struct vmc_error *err)
+{
+	char resolved[VMC_PATH_SIZE * 2];
+	struct stat status;
+	size_t level = disk->backing_count;
+
+	if (level == VMC_CHAIN_MAX)
+		return vmc_fail (err, VMC_REFUSED, 0, "the image has more than %d backing files", VMC_CHAIN_MAX);
+	resolve (path, facts->backing, resolved);
+	if (strncmp (facts->backing, "json:", 5) == 0 || strlen (resolved) >= VMC_PATH_SIZE ||
+	    stat (resolved, &status) < 0 || (!S_ISREG (status.st_mode) && !S_ISBLK (status.st_mode)))
+		return vmc_fail (err, VMC_REFUSED, 0, "the backing file of '%s' cannot be found", path);
+	if (strcmp (facts->backing_format, "qcow2") != 0 && strcmp (facts->backing_format, "raw") != 0)
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "'%s' does not say that its backing file is qcow2 or raw; set it with qemu-img rebase "
+				 "-u -F",
+				 path);
+	memcpy (disk->backing[level], resolved, VMC_PATH_SIZE);
+	memcpy (disk->backing_format[level], facts->backing_format, sizeof facts->backing_format);
+	disk->backing_count++;
+	return 0;
+}
+
+static int read_header (const char *path, struct vmc_qcow2 *facts, struct vmc_error *err)
+{
+	unsigned char header[VMC_QCOW2_HEADER_BYTES];
+	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t length = fd < 0 ? -1 : pread (fd, header, sizeof header, 0);
+	int saved = errno;
+
+	if (fd >= 0)
+		(void) close (fd);
+	if (length < 0)
+		return vmc_fail (err, VMC_REFUSED, saved, "cannot read '%s'", path);
+	return vmc_qcow2_check (header, (size_t) length, facts, err);
+}
+
+int vmc_image_find_chain (struct vmc_disk *disk, struct vmc_error *err)
+{
+	const char *path = disk->path, *format = disk->format;
+
+	while (!disk->chain_known && strcmp (format, "qcow2") == 0) {
+		struct vmc_qcow2 facts;
+
+		if (read_header (path, &facts, err) < 0)
+			return -1;
+		if (facts.backing[0] == 0)
+			break;
+		if (add_backing (disk, path, &facts, err) < 0)
+			return -1;
+		path = disk->backing[disk->backing_count - 1];
+		format = disk->backing_format[disk->backing_count - 1];
+	}
+	disk->chain_known = true;
+	return 0;
+}
+
+bool vmc_image_is_qcow2 (const char *path)
+{
+	unsigned char magic[4];
+	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	bool is = fd >= 0 && pread (fd, magic, sizeof magic, 0) == sizeof magic && memcmp (magic, "QFI\xFB", 4) == 0;
+
+	if (fd >= 0)
+		(void) close (fd);
+	return is;
 }
 
 static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)

@@ -31,6 +31,14 @@ struct vmc_image {
 int vmc_image_look (const struct vmc_disk *disk, const char *overlay, struct vmc_image *image, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* The XML of a domain that is off, and a file without a domain, do not name the backing files: fill them into DISK from the
+ * headers, as libvirt does when it starts the domain. VMC_REFUSED where a program of QEMU would have to guess: no format, a
+ * name that is not simply that of a file. Nothing is done to a DISK whose chain is known. */
+int vmc_image_find_chain (struct vmc_disk *disk, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Does the file PATH begin as a qcow2 does? */
+bool vmc_image_is_qcow2 (const char *path) __attribute__ ((nonnull));
+
 /* Is PATH the file of IMAGE, or does it have it as a backing file, by what the qcow2 headers say? What cannot be read does
  * not. Only ever a reason to refuse: that is why the format may be guessed here. */
 bool vmc_image_chain_has (const char *path, const struct vmc_image *image) __attribute__ ((nonnull));
@@ -45,6 +53,9 @@ int vmc_image_room (const char *path, const char *overlay, uint64_t *bytes, stru
 
 /* Can holes be punched on the filesystem of DIRECTORY? Tried on a nameless file there. */
 int vmc_image_can_punch (const char *directory, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* A name for locks and sockets that no other file on this host has, into a buffer of 64: "image-fe01-42a". */
+void vmc_image_name (const struct vmc_image *image, char *name) __attribute__ ((nonnull));
 
 /* The directory of PATH, into a buffer of VMC_PATH_SIZE. */
 void vmc_image_directory (const char *path, char *directory) __attribute__ ((nonnull));

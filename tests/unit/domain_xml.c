@@ -179,6 +179,18 @@ static void an_empty_backing_store_ends_the_chain (void **state)
 	(void) state;
 	parse (DOMAIN (DISK ("<backingStore/>")), &disks);
 	assert_int_equal (disks.items[0].backing_count, 0);
+	assert_true (disks.items[0].chain_known);
+}
+
+/* As in the XML of a domain that is off: libvirt finds it in the headers. */
+static void no_backing_store_says_nothing (void **state)
+{
+	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+
+	(void) state;
+	parse (DOMAIN (DISK ("")), &disks);
+	assert_int_equal (disks.items[0].backing_count, 0);
+	assert_false (disks.items[0].chain_known);
 }
 
 /* XML of a disk with COUNT backing files. */
@@ -522,6 +534,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_mirror_may_be_ready_or_moving),
 	cmocka_unit_test (the_chain_is_read_in_order),
 	cmocka_unit_test (an_empty_backing_store_ends_the_chain),
+	cmocka_unit_test (no_backing_store_says_nothing),
 	cmocka_unit_test (a_chain_has_a_limit),
 	cmocka_unit_test (a_path_is_never_cut),
 	cmocka_unit_test (a_disk_without_a_target_is_refused),

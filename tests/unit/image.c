@@ -250,6 +250,62 @@ static void a_chain_may_be_as_long_as_the_limit (void **state)
 	assert_chain ("c0", "c32", true);
 }
 
+/* The chain of a disk whose XML does not name it. */
+static int find_chain (const char *name, struct vmc_disk *disk, struct vmc_error *err)
+{
+	memset (disk, 0, sizeof *disk);
+	strcpy (disk->format, "qcow2");
+	strcpy (disk->path, path_of (name));
+	return vmc_image_find_chain (disk, err);
+}
+
+static void a_chain_is_found_in_the_headers (void **state)
+{
+	struct vmc_disk disk;
+	struct vmc_error err;
+
+	(void) state;
+	make_raw ("base", 1000);
+	make_qcow2 ("top", "base");
+	assert_int_equal (find_chain ("top", &disk, &err), 0);
+	assert_int_equal (disk.backing_count, 1);
+	assert_string_equal (disk.backing[0], path_of ("base"));
+	assert_string_equal (disk.backing_format[0], "raw");
+	make_qcow2 ("alone", NULL);
+	assert_int_equal (find_chain ("alone", &disk, &err), 0);
+	assert_int_equal (disk.backing_count, 0);
+}
+
+/* <backingStore/> in the XML says that there is none; the check of the header refuses it then. */
+static void a_chain_that_the_xml_names_is_left_alone (void **state)
+{
+	struct vmc_disk disk = {.format = "qcow2", .chain_known = true};
+	struct vmc_error err;
+
+	(void) state;
+	make_raw ("base", 1000);
+	make_qcow2 ("top", "base");
+	strcpy (disk.path, path_of ("top"));
+	assert_int_equal (vmc_image_find_chain (&disk, &err), 0);
+	assert_int_equal (disk.backing_count, 0);
+}
+
+static void a_backing_file_that_is_none_is_refused (void **state)
+{
+	static const char *const names[] = {"missing", "nbd://localhost/base", "json:{\"file.filename\":\"base\"}",
+					    "."};
+	struct vmc_disk disk;
+	struct vmc_error err;
+
+	(void) state;
+	make_raw ("base", 1000);
+	for (size_t i = 0; i < UNIT_COUNT (names); i++) {
+		make_qcow2 ("top", names[i]);
+		assert_int_equal (find_chain ("top", &disk, &err), -1);
+		assert_error (err, VMC_REFUSED, "cannot be found");
+	}
+}
+
 static void what_cannot_be_read_has_nothing (void **state)
 {
 	struct vmc_image image;
@@ -467,6 +523,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_chain_in_a_circle_ends),
 	cmocka_unit_test (a_chain_may_be_as_long_as_the_limit),
 	cmocka_unit_test (what_cannot_be_read_has_nothing),
+	cmocka_unit_test (a_chain_is_found_in_the_headers),
+	cmocka_unit_test (a_chain_that_the_xml_names_is_left_alone),
+	cmocka_unit_test (a_backing_file_that_is_none_is_refused),
 	cmocka_unit_test (a_fifo_has_nothing),
 	cmocka_unit_test (a_raw_image_is_as_long_as_its_file),
 	cmocka_unit_test (a_qcow2_image_says_its_size),

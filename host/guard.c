@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@
 #define QEMU_PERMISSION_BASE 100
 #define QEMU_UNSHARED_BASE 200
 #define QEMU_PERMISSION_WRITE 1
+#define QEMU_PERMISSIONS 64 /* of which QEMU uses the first few */
 
 static int try_connect (const struct vmc_guard *guard)
 {
@@ -114,6 +116,58 @@ int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error 
 	if (lock.l_type != F_UNLCK)
 		return vmc_fail (err, VMC_REFUSED, 0, "somebody has '%s' open for writing", path);
 	return 0;
+}
+
+/* A lease to read is given only while nobody has the file open for writing. It is given back at once: who opens the file for writing
+ * would wait for it, and we would get a signal, which is one that does nothing. A filesystem without leases tells nothing. */
+static bool lease_refused (int fd)
+{
+	bool refused;
+
+	if (fcntl (fd, F_SETSIG, SIGURG) < 0)
+		return false;
+	refused = fcntl (fd, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN;
+	(void) fcntl (fd, F_SETLEASE, F_UNLCK);
+	return refused;
+}
+
+static int open_to_look (const char *path, struct vmc_error *err)
+{
+	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	return fd >= 0 ? fd : vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
+}
+
+int vmc_guard_unwritten (const char *path, struct vmc_error *err)
+{
+	int fd = open_to_look (path, err);
+	bool refused;
+
+	if (fd < 0)
+		return -1;
+	refused = lease_refused (fd);
+	(void) close (fd);
+	return refused ? vmc_fail (err, VMC_REFUSED, 0, "somebody has '%s' open for writing", path) : 0;
+}
+
+int vmc_guard_alone (const char *path, struct vmc_error *err)
+{
+	struct flock lock = {.l_type = F_WRLCK,
+			     .l_whence = SEEK_SET,
+			     .l_start = QEMU_PERMISSION_BASE,
+			     .l_len = QEMU_UNSHARED_BASE + QEMU_PERMISSIONS - QEMU_PERMISSION_BASE};
+	int fd = open_to_look (path, err), asked;
+
+	if (fd < 0)
+		return -1;
+	asked = fcntl (fd, F_OFD_GETLK, &lock);
+	(void) close (fd);
+	if (asked < 0)
+		return vmc_fail (err, VMC_REFUSED, errno, "it cannot be told whether somebody uses '%s'", path);
+	if (lock.l_type != F_UNLCK)
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "somebody has '%s' open: a QEMU, or another program that locks it as QEMU does", path);
+	return vmc_guard_unwritten (path, err);
 }
 
 bool vmc_guard_written (const char *path)

@@ -30,6 +30,13 @@ struct vmc_guard {
  * as on btrfs: the guard looks once more. */
 unsigned vmc_guard_writers (const struct vmc_image *image) __attribute__ ((nonnull));
 
+/* Nobody may have the image PATH open, not even to read, in QEMU's way, and nobody open for writing in any way (a loop device, say),
+ * as far as the kernel can tell. VMC_REFUSED: somebody has. Only a look: the guard that is taken after it lasts. */
+int vmc_guard_alone (const char *path, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* Only the second half of it: nobody has it open for writing. */
+int vmc_guard_unwritten (const char *path, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* Lock the image PATH against writing, then serve it as FORMAT; NAME makes the socket's path unique. VMC_REFUSED: somebody
  * has it open for writing, or its filesystem has no locks. */
 int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,

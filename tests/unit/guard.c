@@ -119,6 +119,49 @@ static void a_base_with_a_writer_is_not_guarded (void **state)
 	(void) close (locked);
 }
 
+/* At rest: not even a reader, and nobody who writes without a lock. */
+static void any_lock_of_a_qemu_is_company (void **state)
+{
+	static const off_t bytes[] = {100, 101, 103, 163, 200, 201, 263};
+	struct vmc_error err;
+
+	(void) state;
+	(void) close (file); /* which is open for writing itself */
+	(void) snprintf (path, sizeof path, "/tmp/vmcompact-unit.%d", (int) getpid ());
+	file = open (path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal (vmc_guard_alone (path, &err), 0);
+	for (size_t i = 0; i < UNIT_COUNT (bytes); i++) {
+		struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = bytes[i], .l_len = 1};
+
+		assert_int_equal (fcntl (file, F_OFD_SETLK, &lock), 0);
+		assert_int_equal (vmc_guard_alone (path, &err), -1);
+		assert_error (err, VMC_REFUSED, "open: a QEMU");
+		lock.l_type = F_UNLCK;
+		assert_int_equal (fcntl (file, F_OFD_SETLK, &lock), 0);
+	}
+	assert_int_equal (vmc_guard_alone (path, &err), 0);
+	(void) unlink (path);
+}
+
+static void a_writer_without_a_lock_is_company (void **state)
+{
+	struct vmc_error err;
+	int writer;
+
+	(void) state;
+	(void) close (file);
+	(void) snprintf (path, sizeof path, "/tmp/vmcompact-unit.%d", (int) getpid ());
+	file = open (path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal (vmc_guard_unwritten (path, &err), 0);
+	writer = open (path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal (vmc_guard_unwritten (path, &err), -1);
+	assert_error (err, VMC_REFUSED, "open for writing");
+	assert_int_equal (vmc_guard_alone (path, &err), -1);
+	(void) close (writer);
+	assert_int_equal (vmc_guard_alone (path, &err), 0);
+	(void) unlink (path);
+}
+
 #define FILE_TEST(test) cmocka_unit_test_setup_teardown (test, make_file, close_file)
 
 static const struct CMUnitTest tests[] = {
@@ -127,6 +170,8 @@ static const struct CMUnitTest tests[] = {
 	FILE_TEST (a_lock_of_a_process_counts_too),
 	FILE_TEST (another_file_does_not_count),
 	FILE_TEST (a_base_with_a_writer_is_not_guarded),
+	FILE_TEST (any_lock_of_a_qemu_is_company),
+	FILE_TEST (a_writer_without_a_lock_is_company),
 };
 
 UNIT_MAIN (tests)

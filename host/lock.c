@@ -18,7 +18,8 @@
 
 #define POLL_MS 20
 
-int vmc_lock_domain (const char *uuid, unsigned wait_ms, struct vmc_error *err)
+/* WHAT the lock NAME is for: "domain". */
+static int take (const char *name, const char *what, unsigned wait_ms, struct vmc_error *err)
 {
 	uint64_t until_ms = vmc_now_ms () + wait_ms;
 	char path[128];
@@ -26,7 +27,7 @@ int vmc_lock_domain (const char *uuid, unsigned wait_ms, struct vmc_error *err)
 
 	if (vmc_directory_prepare (VMC_RUN_DIRECTORY, err) < 0)
 		return -1;
-	(void) snprintf (path, sizeof path, VMC_RUN_DIRECTORY "/%s.lock", uuid);
+	(void) snprintf (path, sizeof path, VMC_RUN_DIRECTORY "/%s.lock", name);
 	fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot open the lock '%s'", path);
@@ -35,12 +36,25 @@ int vmc_lock_domain (const char *uuid, unsigned wait_ms, struct vmc_error *err)
 			(void) poll (NULL, 0, POLL_MS);
 			continue;
 		}
-		(void) vmc_fail (err, errno == EWOULDBLOCK ? VMC_BUSY : VMC_FAILED, errno,
-				 errno == EWOULDBLOCK ? "another vmcompact is at work on this domain"
-						      : "cannot lock '%s'",
-				 path);
+		if (errno == EWOULDBLOCK)
+			(void) vmc_fail (err, VMC_BUSY, errno, "another vmcompact is at work on this %s", what);
+		else
+			(void) vmc_fail (err, VMC_FAILED, errno, "cannot lock '%s'", path);
 		(void) close (fd);
 		return -1;
 	}
 	return fd;
+}
+
+int vmc_lock_domain (const char *uuid, unsigned wait_ms, struct vmc_error *err)
+{
+	return take (uuid, "domain", wait_ms, err);
+}
+
+int vmc_lock_image (const struct vmc_image *image, unsigned wait_ms, struct vmc_error *err)
+{
+	char name[64];
+
+	vmc_image_name (image, name);
+	return take (name, "image", wait_ms, err);
 }

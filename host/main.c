@@ -13,6 +13,7 @@
 #include "recover.h"
 #include "report.h"
 #include "run.h"
+#include "run_image.h"
 
 /* The worst of several domains counts: the order of badness is that of the report. */
 static void worsen (struct vmc_report *all, const struct vmc_report *one)
@@ -62,6 +63,28 @@ static void run_one (void *opaque, const char *name)
 	vmc_report_clear (&report);
 }
 
+static int run_image (struct vmc_connection *connection, const struct vmc_options *options)
+{
+	struct vmc_report report = {0};
+	enum vmc_code worst;
+	bool any;
+
+	vmc_run_image (connection, options, &report);
+	worst = vmc_report_worst (&report, &any);
+	if (vmc_report_print (&report, options) < 0) {
+		any = true;
+		worst = VMC_FAILED;
+	}
+	vmc_report_clear (&report);
+	return any ? vmc_code_exit_status (worst) : 0;
+}
+
+/* A host for templates need not run libvirt; but a libvirt that was asked for must be there. */
+static bool needs_libvirt (const struct vmc_options *options)
+{
+	return options->image == NULL || options->uri != NULL;
+}
+
 static int run_all (struct vmc_connection *connection, const struct vmc_options *options)
 {
 	struct all all = {.connection = connection, .options = options};
@@ -95,9 +118,9 @@ int main (int argc, char **argv)
 	vmc_progress_setup (&options);
 	if (vmc_interrupt_setup (&error) < 0)
 		return complain (&error);
-	if (vmc_connection_open (&connection, options.uri, &error) < 0)
+	if (vmc_connection_open (&connection, options.uri, &error) < 0 && needs_libvirt (&options))
 		return complain (&error);
-	status = run_all (&connection, &options);
+	status = options.image ? run_image (&connection, &options) : run_all (&connection, &options);
 	vmc_connection_close (&connection);
 	return status;
 }

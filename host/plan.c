@@ -21,8 +21,6 @@ static int refuse (struct vmc_error *err, const char *what)
 
 static int check_domain (const struct vmc_domain_facts *domain, struct vmc_error *err)
 {
-	if (!domain->active)
-		return refuse (err, "the domain is not running");
 	if (!domain->local)
 		return refuse (err, "the domain runs on another host; run vmcompact there, where its images are");
 	if (domain->job)
@@ -33,6 +31,7 @@ static int check_domain (const struct vmc_domain_facts *domain, struct vmc_error
 	return 0;
 }
 
+/* Whether its guest runs or not. */
 static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
 	const struct vmc_disk *disk = facts->disk;
@@ -54,9 +53,6 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 		return refuse (err, "it uses only a slice of its file");
 	if (disk->mirror || facts->block_job)
 		return refuse (err, "a block job is at work on it; try again when it has ended (virsh blockjob)");
-	if (strcmp (disk->bus, "virtio") != 0 && strcmp (disk->bus, "scsi") != 0)
-		return vmc_fail (err, VMC_REFUSED, 0, "it is on the bus '%s'; only virtio and scsi are handled",
-				 disk->bus);
 	if (strcmp (disk->format, "qcow2") != 0 && strcmp (disk->format, "raw") != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "its format is '%s'; only qcow2 and raw are handled",
 				 disk->format);
@@ -65,6 +61,18 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 	if (facts->used_by[0] != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the domain '%s' uses the same file, as a disk or a backing file",
 				 facts->used_by);
+	return 0;
+}
+
+static int check_live_disk (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = facts->disk;
+
+	if (check_disk (facts, err) < 0)
+		return -1;
+	if (strcmp (disk->bus, "virtio") != 0 && strcmp (disk->bus, "scsi") != 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "it is on the bus '%s'; only virtio and scsi are handled",
+				 disk->bus);
 	if (facts->other_writer)
 		return refuse (err, "somebody else than the guest's QEMU has its image open for writing");
 	if (facts->filesystem_count == 0)
@@ -190,12 +198,45 @@ static void say_pause (const struct vmc_domain_facts *domain, struct vmc_plan *p
 			 name);
 }
 
+/* --- at rest ---------------------------------------------------------------------------------- */
+
+static int check_off (const struct vmc_domain_facts *domain, enum vmc_method_choice wanted, struct vmc_error *err)
+{
+	if (!domain->local)
+		return refuse (err, "the domain is on another host; run vmcompact there, where its images are");
+	if (!domain->switched_off)
+		return refuse (err,
+			       "the domain is off, but was not simply switched off (saved? moved? brought back to a "
+			       "snapshot?), so its image must stay as it is; start it, and shut it down if it is to be "
+			       "off");
+	if (wanted == VMC_METHOD_TRIM)
+		return refuse (err, "the domain is not running, so its guest cannot trim; use --method=auto");
+	if (wanted == VMC_METHOD_CONVERT)
+		return refuse (err, "an image at rest cannot be converted yet; use --method=auto");
+	return 0;
+}
+
+static int plan_at_rest (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,
+			 struct vmc_error *err)
+{
+	if (check_off (facts->domain, wanted, err) < 0 || check_disk (facts, err) < 0)
+		return -1;
+	if (facts->why_no_punch[0] != 0)
+		return refuse (err, facts->why_no_punch);
+	*plan = (struct vmc_plan) {.method = VMC_METHOD_COMMIT};
+	(void) snprintf (plan->reason, sizeof plan->reason, "%s",
+			 wanted == VMC_METHOD_AUTO ? "nobody runs it, so it is compacted in place" : facts->why_wanted);
+	return 0;
+}
+
 int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,
 		   struct vmc_error *err)
 {
 	int result;
 
-	if (check_domain (facts->domain, err) < 0 || check_disk (facts, err) < 0)
+	if (!facts->domain->active)
+		return plan_at_rest (facts, wanted, plan, err);
+	if (check_domain (facts->domain, err) < 0 || check_live_disk (facts, err) < 0)
 		return -1;
 	if (wanted == VMC_METHOD_AUTO) {
 		result = plan_auto (facts, plan, err);

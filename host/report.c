@@ -84,7 +84,7 @@ static struct json_object *disk_json (const struct vmc_disk_report *disk)
 {
 	struct json_object *object = json_object_new_object ();
 
-	add_text (object, "target", disk->target);
+	add_text (object, "target", disk->target[0] ? disk->target : NULL);
 	add_text (object, "path", disk->path);
 	add_text (object, "format", disk->format);
 	add_text (object, "method", disk->method);
@@ -102,14 +102,14 @@ static struct json_object *disk_json (const struct vmc_disk_report *disk)
 	return object;
 }
 
-static int print_json (const struct vmc_report *report)
+static int print_json (const struct vmc_report *report, const struct vmc_options *options)
 {
 	struct json_object *object = json_object_new_object (), *disks = json_object_new_array ();
 	bool any;
 	enum vmc_code worst = vmc_report_worst (report, &any);
 	int result;
 
-	add_text (object, "domain", report->domain);
+	add_text (object, "domain", options->image ? NULL : report->domain);
 	add_text (object, "uuid", report->uuid[0] ? report->uuid : NULL);
 	add_text (object, "result", any ? vmc_code_name (worst) : "done");
 	for (size_t i = 0; i < report->count; i++)
@@ -167,13 +167,18 @@ static void cell (uint64_t bytes, bool about)
 	(void) printf (" %11s", padded);
 }
 
+static const char *label (const struct vmc_disk_report *disk)
+{
+	return disk->target[0] ? disk->target : "image";
+}
+
 static void print_row (const struct vmc_disk_report *disk, bool dry_run)
 {
 	char frozen[32] = "-";
 
 	if (disk->frozen_ms != VMC_UNKNOWN)
 		(void) snprintf (frozen, sizeof frozen, "%llu ms", (unsigned long long) disk->frozen_ms);
-	(void) printf ("%-5s %-6s", disk->target, disk->method ? disk->method : "-");
+	(void) printf ("%-5s %-6s", label (disk), disk->method ? disk->method : "-");
 	cell (disk->virtual_bytes, false);
 	cell (disk->used_bytes, false);
 	cell (disk->allocated_before_bytes, false);
@@ -183,11 +188,24 @@ static void print_row (const struct vmc_disk_report *disk, bool dry_run)
 	print_picture (disk);
 }
 
-static void print_table (const struct vmc_report *report, bool dry_run)
+/* The name of the whole: of the domain, or of the file. Escaped. */
+static const char *title (const struct vmc_report *report, const struct vmc_options *options)
 {
+	static char text[VMC_PATH_SIZE];
+
+	if (options->image == NULL)
+		return report->domain;
+	vmc_text_escape (text, sizeof text, options->image);
+	return text;
+}
+
+static void print_table (const struct vmc_report *report, const struct vmc_options *options)
+{
+	bool dry_run = options->dry_run;
+
 	if (report->count == 0)
 		return;
-	(void) printf ("%s\n", report->domain);
+	(void) printf ("%s\n", title (report, options));
 	(void) printf ("%-5s %-6s %11s %11s %11s %11s %11s %9s\n", "disk", "method", "virtual", "guest uses", "before",
 		       "after", dry_run ? "reclaimable" : "reclaimed", "frozen");
 	for (size_t i = 0; i < report->count; i++)
@@ -200,12 +218,12 @@ static void print_reasons (const struct vmc_report *report)
 		const struct vmc_disk_report *disk = &report->disks[i];
 
 		if (disk->method != NULL)
-			(void) printf ("      %s: %s, because %s\n", disk->target, disk->method, disk->reason);
+			(void) printf ("      %s: %s, because %s\n", label (disk), disk->method, disk->reason);
 		if (disk->paused_ms > 0)
-			(void) printf ("      %s: the guest was paused for %llu ms in all\n", disk->target,
+			(void) printf ("      %s: the guest was paused for %llu ms in all\n", label (disk),
 				       (unsigned long long) disk->paused_ms);
 		if (disk->notes[0] != 0)
-			(void) printf ("      %s: left out: %s\n", disk->target, disk->notes);
+			(void) printf ("      %s: left out: %s\n", label (disk), disk->notes);
 	}
 }
 
@@ -213,25 +231,27 @@ static void print_error (const char *domain, const char *target, const struct vm
 {
 	const char *name = vmc_errno_name (error->errnum);
 
+	if (target != NULL && target[0] == 0)
+		target = NULL;
 	(void) fprintf (stderr, "vmcompact: %s%s%s%s: %s%s%s%s\n", domain, target ? " (" : "", target ? target : "",
 			target ? ")" : "", error->text, *name ? " (" : "", name, *name ? ")" : "");
 }
 
 int vmc_report_print (const struct vmc_report *report, const struct vmc_options *options)
 {
-	if (options->json && print_json (report) < 0)
+	if (options->json && print_json (report, options) < 0)
 		return -1;
 	if (!options->json && !options->quiet && (options->verbose || options->dry_run || isatty (STDOUT_FILENO))) {
-		print_table (report, options->dry_run);
+		print_table (report, options);
 		if (options->verbose || options->dry_run)
 			print_reasons (report);
 	}
 	if (fflush (stdout) != 0)
 		return -1;
 	if (report->failed)
-		print_error (report->domain, NULL, &report->error);
+		print_error (title (report, options), NULL, &report->error);
 	for (size_t i = 0; i < report->count; i++)
 		if (report->disks[i].failed)
-			print_error (report->domain, report->disks[i].target, &report->disks[i].error);
+			print_error (title (report, options), report->disks[i].target, &report->disks[i].error);
 	return 0;
 }

@@ -12,7 +12,7 @@
 
 /* One disk. Bytes and milliseconds. */
 struct vmc_disk_report {
-	char target[VMC_NAME_SIZE];
+	char target[VMC_NAME_SIZE]; /* empty: a file that belongs to no domain */
 	char path[VMC_PATH_SIZE];
 	char format[VMC_NAME_SIZE];
 	const char *method; /* "trim", "commit", or NULL */
@@ -28,7 +28,7 @@ struct vmc_disk_report {
 };
 
 struct vmc_report {
-	char domain[VMC_NAME_SIZE * 4]; /* escaped */
+	char domain[VMC_NAME_SIZE * 4]; /* escaped; empty with --image */
 	char uuid[37];
 	bool failed; /* before any disk was looked at */
 	struct vmc_error error;

@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "method.h"
 #include "new_image.h"
+#include "offline.h"
 #include "overlay.h"
 #include "plan.h"
 #include "progress.h"
@@ -246,6 +247,8 @@ static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, enum 
 
 	memcpy (domain.why_no_agent, run->why_no_agent, sizeof domain.why_no_agent);
 	result = vmc_domain_facts (&run->domain, &domain, err);
+	if (result == 0 && !domain.active)
+		return vmc_offline_disk (run, &domain, disk, report, err);
 	if (result == 0 && domain.active && domain.local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0)
 		result = look_at_disk (run, &facts, &filesystems, report, err);
 	if (result == 0)
@@ -325,11 +328,9 @@ static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vm
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
 	if (vmc_domain_disks (&run->domain, &run->disks, err) < 0 || check_choice (run, err) < 0)
 		return -1;
-	if (active == 0)
-		return vmc_fail (err, VMC_REFUSED, 0, "the domain is not running");
 	if (add_disks (run, report, err) < 0)
 		return -1;
-	if (vmc_connection_local (run->domain.connection))
+	if (active == 1 && vmc_connection_local (run->domain.connection))
 		find_agent (run);
 	for (size_t i = 0; i < report->count; i++) {
 		if (vmc_run_check (run, err) < 0)

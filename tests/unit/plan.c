@@ -43,6 +43,14 @@ static int make_good (void **state)
 	return 0;
 }
 
+/* The same disk, of a domain that is switched off. */
+static void make_off (void)
+{
+	domain = (struct vmc_domain_facts) {.local = true, .persistent = true, .switched_off = true};
+	facts.filesystem_count = 0;
+	facts.image.room_bytes = 0;
+}
+
 static void assert_plan (enum vmc_method_choice wanted, enum vmc_method_choice method, bool then_commit,
 			 const char *reason)
 {
@@ -176,11 +184,11 @@ static void auto_never_chooses_a_convert (void **state)
 
 /* --- what the domain forbids ------------------------------------------------------------------ */
 
-static void a_domain_must_run (void **state)
+static void a_trim_needs_a_running_domain (void **state)
 {
 	(void) state;
-	domain.active = false;
-	assert_refused ("the domain is not running");
+	make_off ();
+	assert_refusal (VMC_METHOD_TRIM, VMC_REFUSED, "the domain is not running");
 }
 
 static void a_domain_must_be_here (void **state)
@@ -585,6 +593,76 @@ static void a_trim_of_what_is_small_already_was_not_dropped (void **state)
 	assert_false (vmc_plan_trim_dropped (100 * GIB, 90 * GIB, 10 * GIB, 10 * GIB));
 }
 
+/* --- at rest ---------------------------------------------------------------------------------- */
+
+static void at_rest_it_is_done_in_place (void **state)
+{
+	(void) state;
+	make_off ();
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "nobody runs it");
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "asked for");
+	strcpy (disk.discard, "unmap");
+	strcpy (disk.bus, "sata");
+	domain.checkpoints = true;
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "nobody runs it");
+}
+
+/* For both methods that there are at rest. */
+static void assert_refused_at_rest (const char *reason)
+{
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, reason);
+	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, reason);
+}
+
+static void a_saved_domain_is_not_at_rest (void **state)
+{
+	(void) state;
+	make_off ();
+	domain.switched_off = false;
+	assert_refused_at_rest ("not simply switched off");
+}
+
+static void at_rest_it_must_be_here (void **state)
+{
+	(void) state;
+	make_off ();
+	domain.local = false;
+	assert_refused_at_rest ("on another host");
+}
+
+static void at_rest_the_disk_must_be_one_that_is_handled (void **state)
+{
+	static bool *const flags[] = {&disk.read_only, &disk.shareable, &disk.transient, &disk.encrypted, &disk.sliced};
+	static const char *const reasons[] = {"read-only", "shareable", "transient", "encrypted", "slice"};
+
+	for (size_t i = 0; i < UNIT_COUNT (flags); i++) {
+		(void) make_good (state);
+		make_off ();
+		*flags[i] = true;
+		assert_refused_at_rest (reasons[i]);
+	}
+	(void) make_good (state);
+	make_off ();
+	strcpy (disk.type, "block");
+	assert_refused_at_rest ("type 'block'");
+}
+
+static void at_rest_the_image_must_be_known_and_nobody_elses (void **state)
+{
+	make_off ();
+	strcpy (facts.used_by, "vm2");
+	assert_refused_at_rest ("'vm2' uses the same file");
+	(void) make_good (state);
+	make_off ();
+	facts.image_known = false;
+	strcpy (facts.why_no_image, "it has internal snapshots");
+	assert_refused_at_rest ("internal snapshots");
+	(void) make_good (state);
+	make_off ();
+	strcpy (facts.why_no_punch, "cannot punch");
+	assert_refused_at_rest ("cannot punch");
+}
+
 #define PLAN_TEST(test) cmocka_unit_test_setup (test, make_good)
 
 static const struct CMUnitTest tests[] = {
@@ -597,8 +675,13 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (the_reason_for_what_was_asked_for_is_the_callers),
 	PLAN_TEST (raw_and_scsi_are_handled_too),
 	PLAN_TEST (auto_never_chooses_a_convert),
-	PLAN_TEST (a_domain_must_run),
+	PLAN_TEST (a_trim_needs_a_running_domain),
 	PLAN_TEST (a_domain_must_be_here),
+	PLAN_TEST (at_rest_it_is_done_in_place),
+	PLAN_TEST (a_saved_domain_is_not_at_rest),
+	PLAN_TEST (at_rest_it_must_be_here),
+	PLAN_TEST (at_rest_the_disk_must_be_one_that_is_handled),
+	PLAN_TEST (at_rest_the_image_must_be_known_and_nobody_elses),
 	PLAN_TEST (a_domain_must_have_no_job),
 	PLAN_TEST (a_domain_must_have_an_agent),
 	PLAN_TEST (a_cdrom_is_no_disk),

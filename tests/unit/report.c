@@ -218,6 +218,32 @@ static void a_path_that_is_not_utf8_is_escaped_in_json (void **state)
 	vmc_report_clear (&report);
 }
 
+static void an_image_without_a_domain_goes_by_its_name (void **state)
+{
+	struct vmc_report report = {0};
+	struct vmc_disk_report *one = add (&report, "");
+
+	(void) state;
+	one->failed = true;
+	vmc_fail (&one->error, VMC_REFUSED, 0, "somebody has it open");
+	PRINT (&report, .json = true, .image = "/a\x1B");
+	assert_contains (out, "{\"domain\":null,\"uuid\":null,\"result\":\"refused\",\"disks\":[{\"target\":null,");
+	assert_string_equal (errors, "vmcompact: /a\\x1B: somebody has it open\n");
+	vmc_report_clear (&report);
+}
+
+static void an_image_without_a_domain_has_a_table (void **state)
+{
+	struct vmc_report report = {0};
+
+	(void) state;
+	(void) add (&report, "");
+	PRINT (&report, .verbose = true, .image = "/a\x1B");
+	assert_contains (out, "/a\\x1B\ndisk ");
+	assert_contains (out, "\nimage ");
+	vmc_report_clear (&report);
+}
+
 static void each_failure_is_one_sentence (void **state)
 {
 	struct vmc_report report = {.domain = "vm1"};
@@ -305,6 +331,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (json_is_one_line),
 	cmocka_unit_test (json_has_the_worst_result),
 	cmocka_unit_test (a_path_that_is_not_utf8_is_escaped_in_json),
+	cmocka_unit_test (an_image_without_a_domain_goes_by_its_name),
+	cmocka_unit_test (an_image_without_a_domain_has_a_table),
 	cmocka_unit_test (each_failure_is_one_sentence),
 	cmocka_unit_test (the_domains_failure_names_no_disk),
 	cmocka_unit_test (the_table_is_for_verbose_and_dry_runs),

@@ -1,0 +1,294 @@
+/* offline.c - see offline.h; and the method "commit" for it: in place
+ *
+ *   lock       nobody else has the image open; it is locked as QEMU locks images: no QEMU can open it for writing, so that the
+ *              domain cannot be started meanwhile; qemu-nbd serves it read-only
+ *   look       now that it is at rest: still switched off, still the same file, still nobody else's
+ *   witness    the reader proves each filesystem, alone: there is no guest to ask
+ *   punch      what is free, where it takes space in the file
+ *
+ * One lock is held from before the reader looks until the holes are on the disk. Nothing but holes is changed in the file, in
+ * ranges that are free, and none of a qcow2's tables: killed at any point, by anything, the image is as it was, with less or
+ * more holes. So there is no journal, and nothing to recover. The kernel releases the lock and ends qemu-nbd when we die.
+ */
+#include "offline.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "allocation.h"
+#include "clock.h"
+#include "fault.h"
+#include "plan.h"
+#include "progress.h"
+#include "punch.h"
+#include "text.h"
+
+#define TOOL_MS 600000 /* qemu-img map, the reader */
+#define DYING_MAX_MS 2000
+#define LOOK_MS 50
+#define SECTOR_BYTES 512
+
+int vmc_offline_step (const struct vmc_offline *offline, const char *name, struct vmc_error *err)
+{
+	if (vmc_run_check (offline->run, err) < 0)
+		return -1;
+	vmc_progress_step (offline->report->target[0] ? offline->report->target : "image", name);
+	return 0;
+}
+
+/* --- lock ------------------------------------------------------------------------------------- */
+
+/* Does a domain use it, other than the one whose disk it is? A host without libvirt has none. */
+static int find_user (struct vmc_run *run, const struct vmc_disk *disk, const struct vmc_image *image, char *user,
+		      size_t size, struct vmc_error *err)
+{
+	user[0] = 0;
+	if (run->domain.connection->handle == NULL)
+		return 0;
+	return vmc_domain_other_user (&run->domain, disk->target, image, user, size, err);
+}
+
+/* Now nobody can write to the image any more. Is all as it was when the plan was made? */
+static int check_image (const struct vmc_offline *offline, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = offline->facts->disk;
+	const struct vmc_image *before = &offline->facts->image;
+	char user[VMC_NAME_SIZE * 2];
+	struct vmc_image now;
+	int off = offline->run->domain.handle ? vmc_domain_switched_off (&offline->run->domain, err) : 1;
+
+	if (off < 0)
+		return -1;
+	if (off == 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "somebody starts the domain, or has saved it, in this moment");
+	if (vmc_image_look (disk, disk->path, &now, err) < 0)
+		return -1;
+	if (now.device != before->device || now.inode != before->inode || now.virtual_bytes != before->virtual_bytes)
+		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", disk->path);
+	if (find_user (offline->run, disk, &now, user, sizeof user, err) < 0)
+		return -1;
+	return user[0] == 0 ? 0
+			    : vmc_fail (err, VMC_REFUSED, 0, "the domain '%s' has begun to use the same file", user);
+}
+
+/* A QEMU that is just ending holds its locks for a moment after libvirt says that the domain is off. */
+static int await_alone (const char *path, struct vmc_error *err)
+{
+	uint64_t until_ms = vmc_now_ms () + DYING_MAX_MS;
+
+	while (vmc_guard_alone (path, err) < 0) {
+		if (vmc_now_ms () >= until_ms)
+			return -1;
+		vmc_events_pause (LOOK_MS);
+	}
+	return 0;
+}
+
+static int lock_image (struct vmc_offline *offline, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = offline->facts->disk;
+
+	vmc_image_name (&offline->facts->image, offline->name);
+	if (vmc_offline_step (offline, "lock the image", err) < 0 || await_alone (disk->path, err) < 0)
+		return -1;
+	vmc_fault_point ("lock");
+	if (vmc_guard_start (&offline->guard, offline->name, disk->format, disk->path, err) < 0)
+		return -1;
+	vmc_fault_point ("locked");
+	return check_image (offline, err);
+}
+
+/* --- witness ---------------------------------------------------------------------------------- */
+
+/* NULL: it may be believed without a guest to ask. */
+static const char *why_not (const struct vmc_witness *place)
+{
+	if (place->alone)
+		return NULL;
+	return place->usable ? "it has no metadata_csum, so without its guest nothing proves what is free in it"
+			     : place->why_not;
+}
+
+static void note (struct vmc_disk_report *report, const struct vmc_witness *place)
+{
+	size_t used = strlen (report->notes);
+	char at[16];
+
+	(void) snprintf (report->notes + used, sizeof report->notes - used, "%sat %s: %s", used ? "; " : "",
+			 vmc_text_size (at, place->offset), why_not (place));
+}
+
+/* Keep of the reader's ranges those in places that it may be believed about. */
+static int keep_trusted (struct vmc_offline *offline, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents places = {0};
+	const struct vmc_reading *reading = &offline->reading;
+	const char *first_reason = "it has no filesystem";
+
+	for (size_t i = reading->count; i-- > 0;)
+		if (why_not (&reading->places[i]) != NULL)
+			first_reason = why_not (&reading->places[i]);
+	for (size_t i = 0; i < reading->count; i++)
+		if (why_not (&reading->places[i]) != NULL)
+			note (offline->report, &reading->places[i]);
+		else if (vmc_extents_add (&places, reading->places[i].offset, reading->places[i].length, err) < 0)
+			return -1;
+	if (places.count == 0)
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "nothing in the image can be trusted: %s; if the guest was not shut down cleanly, "
+				 "start it and shut it down, or run e2fsck",
+				 first_reason);
+	vmc_extents_normalise (&places);
+	if (vmc_extents_intersect (&reading->free, &places, &offline->free, err) < 0)
+		return -1;
+	offline->report->free_bytes = vmc_extents_total (&offline->free);
+	offline->report->used_bytes = vmc_extents_total (&places) - offline->report->free_bytes;
+	return 0;
+}
+
+static int find_free (struct vmc_offline *offline, struct vmc_error *err)
+{
+	int fd, result;
+
+	if (vmc_offline_step (offline, "read the image", err) < 0)
+		return -1;
+	fd = vmc_guard_connect (&offline->guard, err);
+	if (fd < 0)
+		return -1;
+	result = vmc_reader_run (fd, offline->report->virtual_bytes, vmc_now_ms () + TOOL_MS, &offline->reading, err);
+	(void) close (fd);
+	return result < 0 ? -1 : keep_trusted (offline, err);
+}
+
+/* --- in place --------------------------------------------------------------------------------- */
+
+static int between_punches (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
+{
+	struct vmc_offline *offline = opaque;
+
+	vmc_fault_point ("punching");
+	vmc_progress_show (done_bytes, total_bytes);
+	if (vmc_guard_check (&offline->guard, err) < 0)
+		return -1;
+	return vmc_run_check (offline->run, err);
+}
+
+static int draw_picture (struct vmc_offline *offline, const struct vmc_allocation *allocation, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents allocated = {0};
+
+	if (vmc_allocation_ranges (allocation, &allocated, err) < 0 ||
+	    vmc_extents_intersect (&allocated, &offline->free, &offline->report->freed, err) < 0)
+		return -1;
+	return vmc_extents_subtract (&allocated, &offline->free, &offline->report->used, err);
+}
+
+/* Where in the file are the free ranges that take space? */
+static int locate (struct vmc_offline *offline, struct vmc_extents *ranges, struct vmc_error *err)
+{
+	VMC_CLEANUP_ALLOCATION struct vmc_allocation allocation = {0};
+	const struct vmc_disk *disk = offline->facts->disk;
+
+	if (vmc_offline_step (offline, "map the image", err) < 0 ||
+	    vmc_allocation_read (disk->format, disk->path, false, vmc_now_ms () + TOOL_MS, &allocation, err) < 0 ||
+	    vmc_allocation_locate (&allocation, &offline->free, ranges, err) < 0 ||
+	    draw_picture (offline, &allocation, err) < 0)
+		return -1;
+	vmc_extents_align_inward (ranges, offline->facts->image.punch_bytes);
+	offline->report->reclaimable_bytes = vmc_extents_total (ranges);
+	return 0;
+}
+
+static int punch (struct vmc_offline *offline, const struct vmc_extents *ranges, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = offline->facts->disk;
+
+	if (ranges->count == 0)
+		return 0;
+	if (vmc_offline_step (offline, "give space back", err) < 0 || vmc_guard_unwritten (disk->path, err) < 0)
+		return -1;
+	vmc_fault_point ("punch");
+	if (vmc_punch (disk->path, &offline->facts->image, ranges, between_punches, offline, err) < 0)
+		return -1;
+	vmc_fault_point ("punched");
+	return 0;
+}
+
+static int compact (struct vmc_offline *offline, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents ranges = {0};
+
+	if (lock_image (offline, err) < 0 || find_free (offline, err) < 0 || locate (offline, &ranges, err) < 0)
+		return -1;
+	return offline->run->options->dry_run ? 0 : punch (offline, &ranges, err);
+}
+
+/* --- one disk --------------------------------------------------------------------------------- */
+
+/* What is not as it should be is a fact, too, and the plan refuses it. */
+static int look (struct vmc_run *run, struct vmc_disk *disk, struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	char directory[VMC_PATH_SIZE];
+	struct vmc_error why;
+
+	if (vmc_image_find_chain (disk, &why) < 0 || vmc_image_look (disk, disk->path, &facts->image, &why) < 0) {
+		(void) snprintf (facts->why_no_image, sizeof facts->why_no_image, "%s", why.text);
+		return 0;
+	}
+	facts->image_known = true;
+	vmc_image_directory (disk->path, directory);
+	if (vmc_image_can_punch (directory, &why) < 0)
+		(void) snprintf (facts->why_no_punch, sizeof facts->why_no_punch, "%s", why.text);
+	return find_user (run, disk, &facts->image, facts->used_by, sizeof facts->used_by, err);
+}
+
+/* QEMU sees whole sectors. */
+static void note_sizes (const struct vmc_image *image, struct vmc_disk_report *report)
+{
+	report->virtual_bytes = (image->virtual_bytes + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
+	report->allocated_before_bytes = image->allocated_bytes;
+}
+
+static void measure (const struct vmc_disk *disk, struct vmc_disk_report *report)
+{
+	struct vmc_error ignored;
+	uint64_t after;
+
+	if (vmc_image_allocated (disk->path, &after, &ignored) < 0)
+		return;
+	report->allocated_after_bytes = after;
+	report->reclaimed_bytes = report->allocated_before_bytes > after ? report->allocated_before_bytes - after : 0;
+}
+
+static int act (struct vmc_offline *offline, struct vmc_error *err)
+{
+	int result = compact (offline, err);
+
+	vmc_guard_drop (&offline->guard);
+	vmc_reading_clear (&offline->reading);
+	vmc_extents_clear (&offline->free);
+	if (!offline->run->options->dry_run)
+		measure (offline->facts->disk, offline->report);
+	return result;
+}
+
+int vmc_offline_disk (struct vmc_run *run, const struct vmc_domain_facts *domain, const struct vmc_disk *disk,
+		      struct vmc_disk_report *report, struct vmc_error *err)
+{
+	struct vmc_disk complete = *disk;
+	struct vmc_disk_facts facts = {.domain = domain, .disk = &complete, .why_wanted = "asked for"};
+	struct vmc_offline offline = {.run = run, .facts = &facts, .report = report, .guard = VMC_GUARD_INIT};
+	struct vmc_plan plan;
+
+	if (domain->local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0 &&
+	    look (run, &complete, &facts, err) < 0)
+		return -1;
+	if (facts.image_known)
+		note_sizes (&facts.image, report);
+	if (vmc_plan_disk (&facts, run->options->method, &plan, err) < 0)
+		return -1;
+	report->method = vmc_method_choice_name (plan.method);
+	memcpy (report->reason, plan.reason, sizeof report->reason);
+	return act (&offline, err);
+}

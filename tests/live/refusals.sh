@@ -17,7 +17,7 @@ VMC_CHANNEL=org.example.other define_guest silent "$(disk_xml vda "$images/g.qco
 guest_xml=$work/g.define.xml
 remember g
 
-refuse 3 "not running" "$vmcompact" g
+refuse 3 "not running" "$vmcompact" --method=trim --disk=vda g
 start_guest g
 guest g "mkdir -p /ro /shared /snap /clone; mount -r /dev/vda1 /mnt; mount -r /dev/vdb /ro; mount -r /dev/vdc /shared; mount -r /dev/vdd /snap; mount -r /dev/vde /clone"
 remember g

@@ -1,0 +1,89 @@
+# An image at rest, while something dies: the image is as good as before, nothing is left, and the next run does the rest.
+. "$(dirname "$0")/faults.sh"
+
+points="lock locked punch punching punched"
+
+fresh ()                # FORMAT - an image of "g", which is off, with something to give back
+{
+    [ -e "$work/master.$1" ] || { make_image g "$1" "$size" "$dirty" "$files" mbr; mv "$images/g.$1" "$work/master.$1"; }
+    cp "$work/master.$1" "$images/g.$1"
+    see "$1" >"$work/before"
+    remember g
+}
+
+see ()                  # FORMAT - the checksum of every file in the image
+{
+    local loop mount=$work/mount
+    rm -f "$work/seen"; mkdir -p "$mount"
+    qemu-img convert -q -f "$1" -O raw "$images/g.$1" "$work/seen"
+    loop=$(losetup -f --show -r -o "$(cat "$work/g.offset")" "$work/seen")
+    mount -o ro,noload "$loop" "$mount"
+    (cd "$mount" && find . -type f | sort | xargs md5sum)
+    umount "$mount"
+    losetup -d "$loop"
+}
+
+check_at_rest ()        # FORMAT - nothing is lost and nothing left
+{
+    check_same g
+    check_nothing_left
+    check_image g "$1"
+    see "$1" | diff "$work/before" - || fail "a file in the image is damaged"
+}
+
+check_next ()           # FORMAT - the next run needs no --recover, and gives back all that is left
+{
+    expect_status 0 timeout 60 "$vmcompact" g
+    [ "$(allocated "$images/g.$1")" -lt $((30 << 20)) ] || fail "$(allocated "$images/g.$1") bytes are left after the next run"
+    check_at_rest "$1"
+}
+
+for format in qcow2 raw; do
+    [ $format = qcow2 ] || { virsh -q undefine g; rm "$images/g.qcow2"; }
+    define_guest g "$(disk_xml vda "$images/g.$format")"
+    fresh $format
+    for point in $points; do
+        say "vmcompact is killed at '$point' ($format)"
+        fresh $format
+        at "$point" 'kill -KILL $pid' "$vmcompact" g
+        [ "$status" = 137 ] || fail "it was not killed: $status"
+        check_at_rest $format
+        check_next $format
+
+        say "SIGTERM at '$point' ($format)"
+        fresh $format
+        at "$point" 'kill -TERM $pid' "$vmcompact" g
+        if [ "$point" = punched ]; then expect_end 0; else expect_end 1 "interrupted by signal"; fi
+        check_at_rest $format
+        check_next $format
+    done
+    for point in locked punch punching; do
+        say "qemu-nbd is killed at '$point' ($format)"
+        fresh $format
+        at "$point" 'pkill -KILL -P $pid qemu-nbd' "$vmcompact" g
+        expect_end 1 "the guard over the base"
+        check_at_rest $format
+        check_next $format
+    done
+done
+
+say "the domain is started, saved or given to somebody else after the plan was made"
+fresh raw
+at lock 'virsh -q start g' "$vmcompact" g
+expect_end 3 "open for writing"
+virsh -q destroy g
+at lock 'virsh -q start g; virsh -q managedsave g' "$vmcompact" g
+expect_end 3 "starts the domain, or has saved it"
+virsh -q managedsave-remove g
+expect_status 3 "$vmcompact" g # libvirt still says "saved": it may have been to a file
+virsh -q start g
+virsh -q destroy g
+at locked 'virsh dumpxml g | sed "s,<name>g<,<name>twin<,; /<uuid>/d; s,$work/g[.],$work/twin.,g" >$work/twin.xml; virsh -q define $work/twin.xml' "$vmcompact" g
+expect_end 3 "'twin' has begun to use the same file"
+virsh -q undefine twin
+at locked 'mv $images/g.raw $images/moved; cp $images/moved $images/g.raw' "$vmcompact" g
+expect_end 1 "another file than before"
+rm "$images/moved"
+remember g
+check_at_rest raw
+check_next raw

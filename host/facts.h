@@ -33,6 +33,7 @@ struct vmc_disk_facts {
 	bool block_job;                  /* also one that the XML does not show: a pull, a commit of a backing file */
 	char used_by[VMC_NAME_SIZE * 2]; /* another domain with the same file, escaped; or empty */
 	bool other_writer;               /* somebody else than the guest's QEMU has it open for writing */
+	bool copied;                     /* what is written is another, new file (--output) */
 	char in_the_way[VMC_PATH_SIZE];  /* a file with a name that the run needs, or empty */
 	char overlay_path[VMC_PATH_SIZE];
 	uint64_t write_bytes_per_s;       /* of the guest to this disk, just now */

@@ -12,8 +12,10 @@
  */
 #include "offline.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "allocation.h"
@@ -22,6 +24,7 @@
 #include "plan.h"
 #include "progress.h"
 #include "punch.h"
+#include "rewrite.h"
 #include "text.h"
 
 #define TOOL_MS 600000 /* qemu-img map, the reader */
@@ -215,12 +218,78 @@ static int punch (struct vmc_offline *offline, const struct vmc_extents *ranges,
 	return 0;
 }
 
+/* --- a copy ----------------------------------------------------------------------------------- */
+
+/* The name must be free, and the backing file must be found from where the copy is. */
+static int check_output (const struct vmc_disk *disk, const char *output, const char *directory, struct vmc_error *err)
+{
+	char source_directory[VMC_PATH_SIZE];
+	struct stat status, source;
+
+	if (strlen (output) >= VMC_PATH_SIZE)
+		return vmc_fail (err, VMC_REFUSED, ENAMETOOLONG, "the path of the copy is too long");
+	if (lstat (output, &status) == 0 || errno != ENOENT)
+		return vmc_fail (err, VMC_REFUSED, 0, "'%s' exists already, or cannot be made", output);
+	vmc_image_directory (disk->path, source_directory);
+	if (disk->backing_count > 0 && (stat (directory, &status) < 0 || stat (source_directory, &source) < 0 ||
+					status.st_dev != source.st_dev || status.st_ino != source.st_ino))
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "the image has a backing file, so its copy must lie in the same directory");
+	return 0;
+}
+
+static int between_copies (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
+{
+	struct vmc_offline *offline = opaque;
+
+	vmc_fault_point ("rewriting");
+	vmc_progress_show (done_bytes, total_bytes);
+	if (vmc_guard_check (&offline->guard, err) < 0)
+		return -1;
+	return vmc_run_check (offline->run, err);
+}
+
+/* The image is only read. The copy has no name until it is complete, verified and on the disk. */
+static int copy (struct vmc_offline *offline, struct vmc_error *err)
+{
+	const struct vmc_options *options = offline->run->options;
+	char directory[VMC_PATH_SIZE];
+	const struct vmc_rewrite rewrite = {.disk = offline->facts->disk,
+					    .image = &offline->facts->image,
+					    .directory = directory,
+					    .name = offline->name,
+					    .wish = options->wish};
+	int fd, result;
+
+	vmc_image_directory (options->output, directory);
+	if (check_output (offline->facts->disk, options->output, directory, err) < 0 ||
+	    vmc_rewrite_check (&rewrite, vmc_extents_total (&offline->report->used), err) < 0)
+		return -1;
+	if (options->dry_run)
+		return 0;
+	if (vmc_offline_step (offline, "write the copy", err) < 0)
+		return -1;
+	vmc_fault_point ("rewrite");
+	fd = vmc_rewrite_run (&rewrite, &offline->free, between_copies, offline, err);
+	if (fd < 0)
+		return -1;
+	result = vmc_guard_unwritten (offline->facts->disk->path, err);
+	vmc_fault_point ("name");
+	if (result == 0)
+		result = vmc_rewrite_name (fd, options->output, err);
+	(void) close (fd);
+	vmc_fault_point ("named");
+	return result;
+}
+
 static int compact (struct vmc_offline *offline, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents ranges = {0};
 
 	if (lock_image (offline, err) < 0 || find_free (offline, err) < 0 || locate (offline, &ranges, err) < 0)
 		return -1;
+	if (offline->facts->copied)
+		return copy (offline, err);
 	return offline->run->options->dry_run ? 0 : punch (offline, &ranges, err);
 }
 
@@ -250,14 +319,19 @@ static void note_sizes (const struct vmc_image *image, struct vmc_disk_report *r
 	report->allocated_before_bytes = image->allocated_bytes;
 }
 
-static void measure (const struct vmc_disk *disk, struct vmc_disk_report *report)
+/* A copy gives nothing back: the image is still there. */
+static void measure (const struct vmc_offline *offline, struct vmc_disk_report *report)
 {
+	bool copied = offline->facts->copied;
 	struct vmc_error ignored;
 	uint64_t after;
 
-	if (vmc_image_allocated (disk->path, &after, &ignored) < 0)
+	if (vmc_image_allocated (copied ? offline->run->options->output : offline->facts->disk->path, &after,
+				 &ignored) < 0)
 		return;
 	report->allocated_after_bytes = after;
+	if (copied)
+		return;
 	report->reclaimed_bytes = report->allocated_before_bytes > after ? report->allocated_before_bytes - after : 0;
 }
 
@@ -268,8 +342,8 @@ static int act (struct vmc_offline *offline, struct vmc_error *err)
 	vmc_guard_drop (&offline->guard);
 	vmc_reading_clear (&offline->reading);
 	vmc_extents_clear (&offline->free);
-	if (!offline->run->options->dry_run)
-		measure (offline->facts->disk, offline->report);
+	if (!offline->run->options->dry_run && (result == 0 || !offline->facts->copied))
+		measure (offline, offline->report);
 	return result;
 }
 
@@ -277,7 +351,10 @@ int vmc_offline_disk (struct vmc_run *run, const struct vmc_domain_facts *domain
 		      struct vmc_disk_report *report, struct vmc_error *err)
 {
 	struct vmc_disk complete = *disk;
-	struct vmc_disk_facts facts = {.domain = domain, .disk = &complete, .why_wanted = "asked for"};
+	struct vmc_disk_facts facts = {.domain = domain,
+				       .disk = &complete,
+				       .why_wanted = "asked for",
+				       .copied = run->options->output != NULL};
 	struct vmc_offline offline = {.run = run, .facts = &facts, .report = report, .guard = VMC_GUARD_INIT};
 	struct vmc_plan plan;
 

@@ -211,8 +211,17 @@ static int check_off (const struct vmc_domain_facts *domain, enum vmc_method_cho
 			       "off");
 	if (wanted == VMC_METHOD_TRIM)
 		return refuse (err, "the domain is not running, so its guest cannot trim; use --method=auto");
-	if (wanted == VMC_METHOD_CONVERT)
-		return refuse (err, "an image at rest cannot be converted yet; use --method=auto");
+	return 0;
+}
+
+static int plan_copy (const struct vmc_disk_facts *facts, struct vmc_plan *plan, struct vmc_error *err)
+{
+	if (!facts->copied)
+		return refuse (err,
+			       "an image at rest cannot be converted in its place yet; use --method=auto, or --image "
+			       "with --output");
+	*plan = (struct vmc_plan) {.method = VMC_METHOD_CONVERT};
+	(void) snprintf (plan->reason, sizeof plan->reason, "a compact copy was asked for");
 	return 0;
 }
 
@@ -221,6 +230,8 @@ static int plan_at_rest (const struct vmc_disk_facts *facts, enum vmc_method_cho
 {
 	if (check_off (facts->domain, wanted, err) < 0 || check_disk (facts, err) < 0)
 		return -1;
+	if (wanted == VMC_METHOD_CONVERT)
+		return plan_copy (facts, plan, err);
 	if (facts->why_no_punch[0] != 0)
 		return refuse (err, facts->why_no_punch);
 	*plan = (struct vmc_plan) {.method = VMC_METHOD_COMMIT};

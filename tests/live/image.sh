@@ -133,6 +133,34 @@ deny 3 "cannot be found" "$vmcompact" --image "$images/lost.qcow2"
 qemu-img rebase -u -f qcow2 -b 'json:{"driver":"raw","file":{"driver":"file","filename":"'"$images"'/base.raw"}}' -F raw "$images/lost.qcow2" 
 deny 3 "cannot be found" "$vmcompact" --image "$images/lost.qcow2"
 
+say "a compact copy: the image is left alone"
+make_image source qcow2 160 100 20 gpt
+chown 1234:4321 "$images/source.qcow2"; chmod 640 "$images/source.qcow2"
+copy ()                 # NAME FORMAT OPTION... - images/source.qcow2 to images/NAME
+{
+    local name=$1 format=$2 before; shift 2
+    before=$(state "$images/source.qcow2" | grep source)
+    expect_status 0 "$vmcompact" --json --image="$images/source.qcow2" --output="$images/$name" "$@"
+    expect_text "$work/out" '"method":"convert".*"reclaimed_bytes":null'
+    [ "$(state "$images/source.qcow2" | grep source)" = "$before" ] || fail "the image was changed"
+    [ "$(stat -c '%u:%g %a' "$images/$name")" = "1234:4321 640" ] || fail "owner or mode of the copy"
+    [ "$(allocated "$images/$name")" -lt $((45 << 20)) ] || fail "the copy takes $(allocated "$images/$name") bytes"
+    check_content "$images/$name" "$format" 1
+}
+copy same.qcow2 qcow2
+[ "$(stat -c %s "$images/same.qcow2")" -lt $((45 << 20)) ] || fail "the copy is long"
+copy plain.raw raw --format=raw
+copy packed.copy qcow2 --compress --cluster-size=128K
+deny 3 "exists already" "$vmcompact" --output="$images/plain.raw" --image "$images/source.qcow2"
+deny 3 "same directory" "$vmcompact" --output="$work/top.copy" --image "$images/top.qcow2"
+[ ! -e "$work/top.copy" ] || fail "a copy was made"
+copies=$(ls "$images")
+expect_status 0 "$vmcompact" -n --image "$images/source.qcow2" --output "$images/dry"
+expect_status 1 "$bed/at-step" "write the copy" "kill -INT \$PID" -- "$vmcompact" -v --image "$images/source.qcow2" --output "$images/dry"
+expect_text "$work/err" "interrupted by signal"
+[ "$(ls "$images")" = "$copies" ] || fail "something was left"
+deny 3 "cannot be converted in its place yet" "$vmcompact" --method=convert --image "$images/source.qcow2"
+
 say "what others have open"
 mkfifo "$work/hold"
 for what in "raw -r" "raw" "qcow2 -r" "qcow2"; do

@@ -607,6 +607,19 @@ static void at_rest_it_is_done_in_place (void **state)
 	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "nobody runs it");
 }
 
+/* Into a file of its own only; there no holes need to be punched. */
+static void at_rest_a_convert_is_a_copy (void **state)
+{
+	(void) state;
+	make_off ();
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "cannot be converted in its place yet");
+	facts.copied = true;
+	strcpy (facts.why_no_punch, "cannot punch");
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "a compact copy was asked for");
+	domain.switched_off = false;
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "not simply switched off");
+}
+
 /* For both methods that there are at rest. */
 static void assert_refused_at_rest (const char *reason)
 {
@@ -678,6 +691,7 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (a_trim_needs_a_running_domain),
 	PLAN_TEST (a_domain_must_be_here),
 	PLAN_TEST (at_rest_it_is_done_in_place),
+	PLAN_TEST (at_rest_a_convert_is_a_copy),
 	PLAN_TEST (a_saved_domain_is_not_at_rest),
 	PLAN_TEST (at_rest_it_must_be_here),
 	PLAN_TEST (at_rest_the_disk_must_be_one_that_is_handled),

@@ -45,7 +45,7 @@
 #include "pause.h"
 #include "process.h"
 #include "progress.h"
-#include "qemu_version.h"
+#include "replace.h"
 #include "saved_xml.h"
 #include "unnoticed.h"
 
@@ -77,26 +77,6 @@ static int look (const struct vmc_overlay *overlay, struct vmc_overlay_state *st
 
 /* --- going on --------------------------------------------------------------------------------- */
 
-/* The disk that the domain had before the run, of another format after a rewrite, is the one of its next start. */
-static int define_as_before (const struct vmc_overlay *overlay, struct vmc_error *err)
-{
-	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *wanted, *restored = NULL;
-	int result;
-
-	if (now == NULL)
-		return -1;
-	wanted = vmc_overlay_wanted_xml (overlay, overlay->journal.inactive_xml);
-	if (wanted != NULL)
-		restored = vmc_domain_xml_with_disk (now, wanted, overlay->journal.target);
-	free (wanted);
-	free (now);
-	if (restored == NULL)
-		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
-	result = vmc_domain_define (overlay->domain, restored, err);
-	free (restored);
-	return result;
-}
-
 /* The XML that libvirt has saved does not name the overlay, for good. It may have to be told: libvirtd may have been started anew
  * from a file that it could not save. Not if somebody's overlay is over the base: the next start needs that. 1: it is not known
  * where it saves. */
@@ -105,7 +85,7 @@ static int settle_base (const struct vmc_overlay *overlay, const struct vmc_over
 	int result = vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
 
 	if (result >= 0 || state->where == VMC_UNCOVERED || overlay->journal.inactive_xml == NULL ||
-	    define_as_before (overlay, err) < 0)
+	    vmc_overlay_define_wanted (overlay, err) < 0)
 		return result;
 	return vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, false, err);
 }
@@ -458,7 +438,7 @@ static int restore_xml (struct vmc_overlay *overlay, const struct timespec *at, 
 		return 0;
 	vmc_overlay_note (overlay, VMC_STEP_MOVE);
 	vmc_fault_point ("define");
-	return define_as_before (overlay, err);
+	return vmc_overlay_define_wanted (overlay, err);
 }
 
 /* Will nobody go on with its memory over the overlay? */
@@ -497,7 +477,7 @@ static int step_off (struct vmc_overlay *overlay, const struct vmc_overlay_state
 	if (check_off (overlay, err) < 0)
 		return -1;
 	if (overlay->journal.step == VMC_STEP_ON_BASE) /* libvirt had no time to note it */
-		return define_as_before (overlay, err);
+		return vmc_overlay_define_wanted (overlay, err);
 	one = leave_one (overlay, state, err);
 	if (one != 1)
 		return one;
@@ -531,7 +511,7 @@ static int restore_converted (const struct vmc_overlay *overlay, struct vmc_erro
 
 	return overlay->journal.inactive_xml == NULL || vmc_overlay_check_xml (overlay, &unheard) == 0
 		       ? 0
-		       : define_as_before (overlay, err);
+		       : vmc_overlay_define_wanted (overlay, err);
 }
 
 /* QEMU pauses a guest whose write found no space. The overlay is in the base, and gone: the guest can go on. */
@@ -582,6 +562,8 @@ static int step_home (struct home *home, struct vmc_error *err)
 	struct vmc_overlay_state state = {0};
 	int adopted;
 
+	if (vmc_replace_is (&overlay->journal))
+		return vmc_replace_recover (overlay, err) < 0 ? -1 : 1;
 	if (overlay->journal.step == VMC_STEP_PREPARE) /* the domain never heard of it */
 		return arrive (overlay, &state, err) < 0 ? -1 : 1;
 	if (look (overlay, &state, err) < 0)

@@ -30,6 +30,21 @@ static uint64_t inode_of (const char *base, const char *suffix)
 	return status.st_ino;
 }
 
+int vmc_new_image_in_the_way (const char *base, char *path)
+{
+	static const char *const suffixes[] = {VMC_NEW_SUFFIX, VMC_OLD_SUFFIX, VMC_SWAP_SUFFIX};
+	struct stat status;
+
+	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+		if (!vmc_new_image_name (base, suffixes[i], path))
+			return -1;
+		if (lstat (path, &status) == 0)
+			return 1;
+	}
+	path[0] = 0;
+	return 0;
+}
+
 bool vmc_new_image_in_place (const struct vmc_journal *journal)
 {
 	return journal->new_inode != 0 && inode_of (journal->base, "") == journal->new_inode;

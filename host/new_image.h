@@ -19,6 +19,9 @@
 bool vmc_new_image_name (const char *base, const char *suffix, char *path)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Is one of these names taken? Then it is in PATH, a buffer of VMC_PATH_SIZE. 1: one is; -1: BASE is too long for them. */
+int vmc_new_image_in_the_way (const char *base, char *path) __attribute__ ((nonnull, warn_unused_result));
+
 /* Has the new image the path of the base? False also when there is no new image. */
 bool vmc_new_image_in_place (const struct vmc_journal *journal) __attribute__ ((nonnull));
 

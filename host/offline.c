@@ -22,8 +22,10 @@
 #include "clock.h"
 #include "fault.h"
 #include "plan.h"
+#include "new_image.h"
 #include "progress.h"
 #include "punch.h"
+#include "replace.h"
 #include "rewrite.h"
 #include "text.h"
 
@@ -218,6 +220,41 @@ static int punch (struct vmc_offline *offline, const struct vmc_extents *ranges,
 	return 0;
 }
 
+/* --- written anew ----------------------------------------------------------------------------- */
+
+static int between_copies (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
+{
+	struct vmc_offline *offline = opaque;
+
+	vmc_fault_point ("rewriting");
+	vmc_progress_show (done_bytes, total_bytes);
+	if (vmc_guard_check (&offline->guard, err) < 0)
+		return -1;
+	return vmc_run_check (offline->run, err);
+}
+
+#define NOT_WRITTEN (-2) /* a dry run */
+
+/* The image without what is free, as a nameless file in DIRECTORY: its descriptor. */
+static int rewrite (struct vmc_offline *offline, const char *directory, const char *step, struct vmc_error *err)
+{
+	const struct vmc_options *options = offline->run->options;
+	const struct vmc_rewrite rewrite = {.disk = offline->facts->disk,
+					    .image = &offline->facts->image,
+					    .directory = directory,
+					    .name = offline->name,
+					    .wish = options->wish};
+
+	if (vmc_rewrite_check (&rewrite, vmc_extents_total (&offline->report->used), err) < 0)
+		return -1;
+	if (options->dry_run)
+		return NOT_WRITTEN;
+	if (vmc_offline_step (offline, step, err) < 0)
+		return -1;
+	vmc_fault_point ("rewrite");
+	return vmc_rewrite_run (&rewrite, &offline->free, between_copies, offline, err);
+}
+
 /* --- a copy ----------------------------------------------------------------------------------- */
 
 /* The name must be free, and the backing file must be found from where the copy is. */
@@ -238,51 +275,94 @@ static int check_output (const struct vmc_disk *disk, const char *output, const 
 	return 0;
 }
 
-static int between_copies (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
-{
-	struct vmc_offline *offline = opaque;
-
-	vmc_fault_point ("rewriting");
-	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&offline->guard, err) < 0)
-		return -1;
-	return vmc_run_check (offline->run, err);
-}
-
 /* The image is only read. The copy has no name until it is complete, verified and on the disk. */
 static int copy (struct vmc_offline *offline, struct vmc_error *err)
 {
-	const struct vmc_options *options = offline->run->options;
+	const char *output = offline->run->options->output;
 	char directory[VMC_PATH_SIZE];
-	const struct vmc_rewrite rewrite = {.disk = offline->facts->disk,
-					    .image = &offline->facts->image,
-					    .directory = directory,
-					    .name = offline->name,
-					    .wish = options->wish};
 	int fd, result;
 
-	vmc_image_directory (options->output, directory);
-	if (check_output (offline->facts->disk, options->output, directory, err) < 0 ||
-	    vmc_rewrite_check (&rewrite, vmc_extents_total (&offline->report->used), err) < 0)
+	vmc_image_directory (output, directory);
+	if (check_output (offline->facts->disk, output, directory, err) < 0)
 		return -1;
-	if (options->dry_run)
-		return 0;
-	if (vmc_offline_step (offline, "write the copy", err) < 0)
-		return -1;
-	vmc_fault_point ("rewrite");
-	fd = vmc_rewrite_run (&rewrite, &offline->free, between_copies, offline, err);
+	fd = rewrite (offline, directory, "write the copy", err);
 	if (fd < 0)
-		return -1;
+		return fd == NOT_WRITTEN ? 0 : -1;
 	result = vmc_guard_unwritten (offline->facts->disk->path, err);
 	vmc_fault_point ("name");
 	if (result == 0)
-		result = vmc_rewrite_name (fd, options->output, err);
+		result = vmc_rewrite_name (fd, output, err);
 	(void) close (fd);
 	vmc_fault_point ("named");
 	return result;
 }
 
-static int compact (struct vmc_offline *offline, struct vmc_error *err)
+/* --- another image in its place --------------------------------------------------------------- */
+
+/* libvirt gives the image to QEMU's user for a moment when somebody tries to start the domain, and takes it back: the new image
+ * must have been made from what is the rule. */
+static int check_owner (const char *path, const struct stat *new, struct vmc_error *err)
+{
+	struct stat old;
+
+	if (stat (path, &old) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot look at '%s'", path);
+	if (old.st_uid == new->st_uid && old.st_gid == new->st_gid &&old.st_mode == new->st_mode)
+		return 0;
+	return vmc_fail (err, VMC_FAILED, 0,
+			 "the owner or mode of '%s' has changed: somebody tries to start the domain", path);
+}
+
+static int replace (struct vmc_offline *offline, int fd, struct vmc_error *err)
+{
+	const struct vmc_disk *disk = offline->facts->disk;
+	const struct vmc_options *options = offline->run->options;
+	struct vmc_overlay overlay = {.domain = &offline->run->domain};
+	struct vmc_journal *journal = &overlay.journal;
+	struct stat status;
+	int result;
+
+	if (fstat (fd, &status) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot look at the new image");
+	if (check_owner (disk->path, &status, err) < 0)
+		return -1;
+	memcpy (journal->uuid, overlay.domain->uuid, sizeof journal->uuid);
+	memcpy (journal->name, overlay.domain->name, sizeof journal->name);
+	memcpy (journal->target, disk->target, sizeof journal->target);
+	memcpy (journal->base, disk->path, sizeof journal->base);
+	(void) snprintf (journal->new_format, sizeof journal->new_format, "%s",
+			 options->wish.format ? options->wish.format : disk->format);
+	journal->new_inode = status.st_ino;
+	journal->old_inode = offline->facts->image.inode;
+	journal->keep_old = options->keep_old;
+	result = overlay.domain->handle != NULL ? vmc_replace_disk (&overlay, fd, err)
+						: vmc_replace_file (journal, fd, err);
+	vmc_overlay_clear (&overlay);
+	return result;
+}
+
+/* Written beside the image: without a name until it is complete, verified and on the disk. */
+static int convert (struct vmc_offline *offline, struct vmc_error *err)
+{
+	char directory[VMC_PATH_SIZE];
+	int fd, result;
+
+	vmc_image_directory (offline->facts->disk->path, directory);
+	fd = rewrite (offline, directory, "write the image anew", err);
+	if (fd < 0)
+		return fd == NOT_WRITTEN ? 0 : -1;
+	result = check_image (offline, err);
+	if (result == 0)
+		result = vmc_run_check (offline->run, err);
+	if (result == 0)
+		result = vmc_guard_unwritten (offline->facts->disk->path, err);
+	if (result == 0)
+		result = replace (offline, fd, err);
+	(void) close (fd);
+	return result;
+}
+
+static int compact (struct vmc_offline *offline, enum vmc_method_choice method, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents ranges = {0};
 
@@ -290,6 +370,8 @@ static int compact (struct vmc_offline *offline, struct vmc_error *err)
 		return -1;
 	if (offline->facts->copied)
 		return copy (offline, err);
+	if (method == VMC_METHOD_CONVERT)
+		return convert (offline, err);
 	return offline->run->options->dry_run ? 0 : punch (offline, &ranges, err);
 }
 
@@ -306,6 +388,8 @@ static int look (struct vmc_run *run, struct vmc_disk *disk, struct vmc_disk_fac
 		return 0;
 	}
 	facts->image_known = true;
+	if (vmc_new_image_in_the_way (disk->path, facts->in_the_way) < 0)
+		return vmc_fail (err, VMC_REFUSED, 0, "the path of the image is too long");
 	vmc_image_directory (disk->path, directory);
 	if (vmc_image_can_punch (directory, &why) < 0)
 		(void) snprintf (facts->why_no_punch, sizeof facts->why_no_punch, "%s", why.text);
@@ -335,9 +419,9 @@ static void measure (const struct vmc_offline *offline, struct vmc_disk_report *
 	report->reclaimed_bytes = report->allocated_before_bytes > after ? report->allocated_before_bytes - after : 0;
 }
 
-static int act (struct vmc_offline *offline, struct vmc_error *err)
+static int act (struct vmc_offline *offline, enum vmc_method_choice method, struct vmc_error *err)
 {
-	int result = compact (offline, err);
+	int result = compact (offline, method, err);
 
 	vmc_guard_drop (&offline->guard);
 	vmc_reading_clear (&offline->reading);
@@ -367,5 +451,5 @@ int vmc_offline_disk (struct vmc_run *run, const struct vmc_domain_facts *domain
 		return -1;
 	report->method = vmc_method_choice_name (plan.method);
 	memcpy (report->reason, plan.reason, sizeof report->reason);
-	return act (&offline, err);
+	return act (&offline, plan.method, err);
 }

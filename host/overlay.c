@@ -415,6 +415,26 @@ char *vmc_overlay_wanted_xml (const struct vmc_overlay *overlay, const char *bef
 	return vmc_domain_xml_on_image (before, journal->target, NULL, journal->new_format);
 }
 
+/* The disk that the domain had before the run, of another format after a rewrite, is the one of its next start. */
+int vmc_overlay_define_wanted (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *wanted, *restored = NULL;
+	int result;
+
+	if (now == NULL)
+		return -1;
+	wanted = vmc_overlay_wanted_xml (overlay, overlay->journal.inactive_xml);
+	if (wanted != NULL)
+		restored = vmc_domain_xml_with_disk (now, wanted, overlay->journal.target);
+	free (wanted);
+	free (now);
+	if (restored == NULL)
+		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
+	result = vmc_domain_define (overlay->domain, restored, err);
+	free (restored);
+	return result;
+}
+
 /* Is the disk in the XML, live or INACTIVE, as in BEFORE, or as it is to be after a rewrite? */
 static int check_disk (const struct vmc_overlay *overlay, const char *before, bool inactive, struct vmc_error *err)
 {

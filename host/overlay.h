@@ -107,6 +107,10 @@ bool vmc_overlay_unused (const struct vmc_overlay *overlay) __attribute__ ((nonn
  * caller; NULL: no memory. */
 char *vmc_overlay_wanted_xml (const struct vmc_overlay *overlay, const char *before) __attribute__ ((nonnull (1)));
 
+/* Have the domain's next start on the disk that it had before the run, of another format if the new image is in place. */
+int vmc_overlay_define_wanted (const struct vmc_overlay *overlay, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Are the XML, live and inactive, what they are to be? */
 int vmc_overlay_check_xml (const struct vmc_overlay *overlay, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -115,6 +115,15 @@ static int check_room (const struct vmc_disk_facts *facts, struct vmc_error *err
 			 vmc_text_size (need, needed));
 }
 
+static int check_names (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	if (facts->in_the_way[0] == 0)
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "the file '%.300s' is in the way; no journal names it; remove it if nobody needs it",
+			 facts->in_the_way);
+}
+
 /* What an overlay needs, and the way home from it. */
 static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
@@ -124,10 +133,8 @@ static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *
 	if (!facts->domain->persistent)
 		return refuse (err, "the domain is transient: if it ended in the middle, nothing would know its disk "
 				    "any more");
-	if (facts->in_the_way[0] != 0)
-		return vmc_fail (err, VMC_REFUSED, 0,
-				 "the file '%.300s' is in the way; no journal names it; remove it if nobody needs it",
-				 facts->in_the_way);
+	if (check_names (facts, err) < 0)
+		return -1;
 	if (check_room (facts, err) < 0)
 		return -1;
 	return check_filesystems (facts, false, err);
@@ -141,7 +148,7 @@ static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *e
 }
 
 /* The new image takes the path of the old one: that must be the file's only name. */
-static int check_convert (const struct vmc_disk_facts *facts, struct vmc_error *err)
+static int check_place (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
 	if (facts->image.is_link)
 		return refuse (err,
@@ -149,7 +156,12 @@ static int check_convert (const struct vmc_disk_facts *facts, struct vmc_error *
 	if (facts->image.names != 1)
 		return refuse (err,
 			       "its file has other names (hard links), which a convert would leave on the old image");
-	return check_overlay (facts, err);
+	return check_names (facts, err);
+}
+
+static int check_convert (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	return check_place (facts, err) < 0 ? -1 : check_overlay (facts, err);
 }
 
 static bool passes_discards (const struct vmc_disk *disk)
@@ -214,14 +226,13 @@ static int check_off (const struct vmc_domain_facts *domain, enum vmc_method_cho
 	return 0;
 }
 
-static int plan_copy (const struct vmc_disk_facts *facts, struct vmc_plan *plan, struct vmc_error *err)
+static int plan_rewrite (const struct vmc_disk_facts *facts, struct vmc_plan *plan, struct vmc_error *err)
 {
-	if (!facts->copied)
-		return refuse (err,
-			       "an image at rest cannot be converted in its place yet; use --method=auto, or --image "
-			       "with --output");
+	if (!facts->copied && check_place (facts, err) < 0)
+		return -1;
 	*plan = (struct vmc_plan) {.method = VMC_METHOD_CONVERT};
-	(void) snprintf (plan->reason, sizeof plan->reason, "a compact copy was asked for");
+	(void) snprintf (plan->reason, sizeof plan->reason, "%s",
+			 facts->copied ? "a compact copy was asked for" : facts->why_wanted);
 	return 0;
 }
 
@@ -231,7 +242,7 @@ static int plan_at_rest (const struct vmc_disk_facts *facts, enum vmc_method_cho
 	if (check_off (facts->domain, wanted, err) < 0 || check_disk (facts, err) < 0)
 		return -1;
 	if (wanted == VMC_METHOD_CONVERT)
-		return plan_copy (facts, plan, err);
+		return plan_rewrite (facts, plan, err);
 	if (facts->why_no_punch[0] != 0)
 		return refuse (err, facts->why_no_punch);
 	*plan = (struct vmc_plan) {.method = VMC_METHOD_COMMIT};

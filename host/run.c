@@ -47,29 +47,28 @@ static bool name_overlay (const struct vmc_run *run, struct vmc_disk_facts *fact
 	return length < (int) sizeof facts->overlay_path;
 }
 
-static bool note_in_the_way (struct vmc_disk_facts *facts, const char *path)
+static void note_in_the_way (struct vmc_disk_facts *facts, const char *path)
 {
 	struct stat status;
 
 	if (lstat (path, &status) == 0)
 		(void) snprintf (facts->in_the_way, sizeof facts->in_the_way, "%s", path);
-	return true;
 }
 
 /* Files with the names that a run needs; false: one of the names does not fit. */
 static bool look_for_names (const struct vmc_run *run, struct vmc_disk_facts *facts)
 {
-	static const char *const suffixes[] = {VMC_NEW_SUFFIX, VMC_OLD_SUFFIX, VMC_SWAP_SUFFIX};
 	char path[VMC_PATH_SIZE];
 
-	if (!name_overlay (run, facts) || !note_in_the_way (facts, facts->overlay_path))
+	if (!name_overlay (run, facts))
 		return false;
-	if (run->options->method != VMC_METHOD_CONVERT)
+	note_in_the_way (facts, facts->overlay_path);
+	if (run->options->method != VMC_METHOD_CONVERT || facts->in_the_way[0] != 0)
 		return true;
-	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-		if (!vmc_new_image_name (facts->disk->path, suffixes[i], path) || !note_in_the_way (facts, path))
-			return false;
-	return vmc_overlay_next_name (facts->overlay_path, path) && note_in_the_way (facts, path);
+	if (!vmc_overlay_next_name (facts->overlay_path, path))
+		return false;
+	note_in_the_way (facts, path);
+	return facts->in_the_way[0] != 0 || vmc_new_image_in_the_way (facts->disk->path, facts->in_the_way) >= 0;
 }
 
 static int look_at_image (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_error *err)

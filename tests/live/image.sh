@@ -159,7 +159,29 @@ expect_status 0 "$vmcompact" -n --image "$images/source.qcow2" --output "$images
 expect_status 1 "$bed/at-step" "write the copy" "kill -INT \$PID" -- "$vmcompact" -v --image "$images/source.qcow2" --output "$images/dry"
 expect_text "$work/err" "interrupted by signal"
 [ "$(ls "$images")" = "$copies" ] || fail "something was left"
-deny 3 "cannot be converted in its place yet" "$vmcompact" --method=convert --image "$images/source.qcow2"
+
+say "written anew in its own place"
+anew ()                 # FORMAT OPTION...
+{
+    local format=$1; shift
+    expect_status 0 "$vmcompact" --image="$images/source.qcow2" --method=convert "$@"
+    [ "$(stat -c '%u:%g %a %h' "$images/source.qcow2")" = "1234:4321 640 1" ] || fail "owner, mode or names of the image"
+    [ "$(allocated "$images/source.qcow2")" -lt $((45 << 20)) ] || fail "the image takes $(allocated "$images/source.qcow2") bytes"
+    check_content "$images/source.qcow2" "$format" 1
+}
+expect_status 1 "$bed/at-step" "write the image anew" "kill -INT \$PID" -- "$vmcompact" -v --method=convert --image "$images/source.qcow2"
+[ "$(ls "$images")" = "$copies" ] || fail "something was left"
+anew qcow2
+[ "$(stat -c %s "$images/source.qcow2")" -lt $((45 << 20)) ] || fail "the image is long"
+anew raw --format=raw
+[ "$(ls "$images")" = "$copies" ] || fail "something was left"
+anew qcow2 --format=qcow2 --compress --keep-old
+deny 3 "vmcompact-old' is in the way" "$vmcompact" --method=convert --image "$images/source.qcow2"
+mv "$images/source.qcow2.vmcompact-old" "$images/source.qcow2"
+check_content "$images/source.qcow2" raw 1
+ln "$images/source.qcow2" "$images/second"
+deny 3 "hard links" "$vmcompact" --method=convert --image "$images/source.qcow2"
+rm "$images/second"
 
 say "what others have open"
 mkfifo "$work/hold"

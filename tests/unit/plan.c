@@ -607,12 +607,20 @@ static void at_rest_it_is_done_in_place (void **state)
 	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "nobody runs it");
 }
 
-/* Into a file of its own only; there no holes need to be punched. */
-static void at_rest_a_convert_is_a_copy (void **state)
+/* In its place, or into a file of its own, for which the place of the image does not matter; no holes need to be punched. */
+static void at_rest_a_convert_is_a_rewrite (void **state)
 {
 	(void) state;
 	make_off ();
-	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "cannot be converted in its place yet");
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "asked for");
+	strcpy (facts.in_the_way, "/images/vm1.qcow2.vmcompact-old");
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "vmcompact-old' is in the way");
+	facts.in_the_way[0] = 0;
+	facts.image.is_link = true;
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "symbolic link");
+	facts.image.is_link = false;
+	facts.image.names = 2;
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "hard links");
 	facts.copied = true;
 	strcpy (facts.why_no_punch, "cannot punch");
 	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "a compact copy was asked for");
@@ -691,7 +699,7 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (a_trim_needs_a_running_domain),
 	PLAN_TEST (a_domain_must_be_here),
 	PLAN_TEST (at_rest_it_is_done_in_place),
-	PLAN_TEST (at_rest_a_convert_is_a_copy),
+	PLAN_TEST (at_rest_a_convert_is_a_rewrite),
 	PLAN_TEST (a_saved_domain_is_not_at_rest),
 	PLAN_TEST (at_rest_it_must_be_here),
 	PLAN_TEST (at_rest_the_disk_must_be_one_that_is_handled),

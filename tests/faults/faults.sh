@@ -99,6 +99,7 @@ note_synced ()          # what the writers have said so far; a new boot makes th
     [ -e "$work/g.console" ] || return 0
     sed -n 's/^.*synced \(w[0-9]*\) \([0-9]*\).*$/\1 \2/p' "$work/g.console" | sort -k1,1 -k2,2n |
         awk '{ last[$1] = $2 } END { for (name in last) print name, last[name] }' >"$work/synced"
+    awk '$2 >= 16' "$work/synced" >>"$work/synced.enough" # each slot was written more than once
 }
 
 check_synced ()         # every file that was said to be synced is there, or a younger one in its slot

@@ -62,13 +62,14 @@ up ()                   # it runs, with agent and writers, and there is somethin
 
 check_filesystem ()     # of the running guest: the image as it is while the guest's filesystem is frozen
 {
-    guest g "fsfreeze --freeze /mnt" || fail "freeze"
+    local sound=0
+    guest g "fsfreeze --freeze /mnt" || fail "freeze" # QEMU has written all of its tables then
     qemu-img convert -U -f "$format" -O raw "$images/g.$format" "$work/copy" || fail "copy of the image"
+    [ "$format" = raw ] || qemu-img check -q -U -f "$format" "$images/g.$format" >"$work/check.log" 2>&1 || sound=$?
     guest g "fsfreeze --unfreeze /mnt" || fail "unfreeze"
     e2fsck -fn "$work/copy?offset=$(cat "$work/g.offset")" >"$work/e2fsck.log" 2>&1 || { cat "$work/e2fsck.log" >&2; fail "e2fsck"; }
     rm "$work/copy"
-    [ "$format" = raw ] || qemu-img check -q -U -f "$format" "$images/g.$format" >"$work/check.log" 2>&1 ||
-        grep -q "^Leaked" "$work/check.log" || { cat "$work/check.log" >&2; fail "qemu-img check"; }
+    [ $sound = 0 ] || [ $sound = 3 ] || { cat "$work/check.log" >&2; fail "qemu-img check"; } # 3: leaked clusters only
 }
 
 # --- one round --------------------------------------------------------------------------------------------------

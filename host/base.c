@@ -219,10 +219,17 @@ int vmc_base_draw (struct vmc_base *base, const struct vmc_allocation *allocatio
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents allocated = {0};
 
-	if (vmc_allocation_ranges (allocation, &allocated, err) < 0 ||
-	    vmc_extents_intersect (&allocated, &base->free, &base->report->freed, err) < 0)
+	if (vmc_allocation_ranges (allocation, &allocated, err) < 0)
 		return -1;
-	return vmc_extents_subtract (&allocated, &base->free, &base->report->used, err);
+	return vmc_report_draw (base->report, &allocated, &base->free, err);
+}
+
+int vmc_base_go_on (struct vmc_base *base, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
+{
+	vmc_progress_show (done_bytes, total_bytes);
+	if (vmc_guard_check (&base->guard, err) < 0 || vmc_base_check_room (base, err) < 0)
+		return -1;
+	return vmc_run_check (base->run, err);
 }
 
 /* The first error is the one that is told, unless the way home failed: that is worse. */

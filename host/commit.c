@@ -16,13 +16,8 @@
 
 static int between_punches (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
-	struct vmc_base *base = opaque;
-
 	vmc_fault_point ("punching");
-	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&base->guard, err) < 0 || vmc_base_check_room (base, err) < 0)
-		return -1;
-	return vmc_run_check (base->run, err);
+	return vmc_base_go_on (opaque, done_bytes, total_bytes, err);
 }
 
 static int punch (struct vmc_base *base, struct vmc_error *err)

@@ -28,13 +28,8 @@
 
 static int between_copies (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
-	struct vmc_base *base = opaque;
-
 	vmc_fault_point ("rewriting");
-	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&base->guard, err) < 0 || vmc_base_check_room (base, err) < 0)
-		return -1;
-	return vmc_run_check (base->run, err);
+	return vmc_base_go_on (opaque, done_bytes, total_bytes, err);
 }
 
 /* How much of the image is in use, for the report and for the space that is needed. */

@@ -21,7 +21,6 @@
 #include "directories.h"
 
 #define START_MS 15000
-#define POLL_MS 5
 #define TURN_MS 100
 #define STUCK_MS 300000                   /* a host under load takes its time, but not this long for one request */
 #define FINISH_MS 300000                  /* its last writes may wait for the disk */
@@ -204,38 +203,6 @@ static int await (struct vmc_export *export, const unsigned *waiting, struct vmc
 
 /* --- start and end ----------------------------------------------------------------------------- */
 
-static int try_connect (const struct vmc_export *export)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	memcpy (address.sun_path, export->socket, sizeof export->socket);
-	if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0)
-		return fd;
-	(void) close (fd);
-	return -1;
-}
-
-static int connect_socket (struct vmc_export *export, struct vmc_error *err)
-{
-	uint64_t deadline_ms = vmc_now_ms () + START_MS;
-
-	for (;;) {
-		int fd = try_connect (export);
-
-		if (fd >= 0)
-			return fd;
-		if (vmc_process_ended (&export->process))
-			return tell_death (export, err);
-		if (vmc_now_ms () >= deadline_ms)
-			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "qemu-nbd over %s does not come up",
-					 export->what);
-		(void) usleep (POLL_MS * 1000);
-	}
-}
-
 static int check_abilities (struct vmc_export *export, struct vmc_error *err)
 {
 	int64_t size = nbd_get_size (export->nbd);
@@ -253,7 +220,7 @@ static int shake_hands (struct vmc_export *export, struct vmc_error *err)
 {
 	struct vmc_pace no_pace = {0};
 	uint64_t deadline_ms;
-	int fd = connect_socket (export, err);
+	int fd = vmc_process_connect (&export->process, export->socket, err);
 
 	if (fd < 0)
 		return -1;

@@ -15,28 +15,11 @@
 #include "directories.h"
 #include "image.h"
 
-#define START_MS 15000
-#define POLL_MS 5
-
 /* RAW_LOCK_PERM_BASE, RAW_LOCK_SHARED_BASE and the bit of BLK_PERM_WRITE in QEMU. */
 #define QEMU_PERMISSION_BASE 100
 #define QEMU_UNSHARED_BASE 200
 #define QEMU_PERMISSION_WRITE 1
 #define QEMU_PERMISSIONS 64 /* of which QEMU uses the first few */
-
-static int try_connect (const struct vmc_guard *guard)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	memcpy (address.sun_path, guard->socket, sizeof guard->socket);
-	if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0)
-		return fd;
-	(void) close (fd);
-	return -1;
-}
 
 int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err)
 {
@@ -49,19 +32,9 @@ int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err)
 
 int vmc_guard_connect (struct vmc_guard *guard, struct vmc_error *err)
 {
-	uint64_t deadline_ms = vmc_now_ms () + START_MS;
+	int fd = vmc_process_connect (&guard->process, guard->socket, err);
 
-	for (;;) {
-		int fd = try_connect (guard);
-
-		if (fd >= 0)
-			return fd;
-		if (vmc_guard_check (guard, err) < 0)
-			return -1;
-		if (vmc_now_ms () >= deadline_ms)
-			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the guard over the base does not come up");
-		(void) usleep (POLL_MS * 1000);
-	}
+	return fd < 0 ? vmc_fail_in (err, "the guard over the base") : fd;
 }
 
 /* A line of /proc/locks, as "8: OFDLCK ADVISORY  READ -1 fe:00:1089571 100 101"; the end may be "EOF". Any lock on the byte

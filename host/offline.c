@@ -42,6 +42,15 @@ int vmc_offline_step (const struct vmc_offline *offline, const char *name, struc
 	return 0;
 }
 
+/* In the middle of a step. */
+static int go_on (struct vmc_offline *offline, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
+{
+	vmc_progress_show (done_bytes, total_bytes);
+	if (vmc_guard_check (&offline->guard, err) < 0)
+		return -1;
+	return vmc_run_check (offline->run, err);
+}
+
 /* --- lock ------------------------------------------------------------------------------------- */
 
 /* Does a domain use it, other than the one whose disk it is? A host without libvirt has none. */
@@ -170,23 +179,17 @@ static int find_free (struct vmc_offline *offline, struct vmc_error *err)
 
 static int between_punches (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
-	struct vmc_offline *offline = opaque;
-
 	vmc_fault_point ("punching");
-	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&offline->guard, err) < 0)
-		return -1;
-	return vmc_run_check (offline->run, err);
+	return go_on (opaque, done_bytes, total_bytes, err);
 }
 
 static int draw_picture (struct vmc_offline *offline, const struct vmc_allocation *allocation, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents allocated = {0};
 
-	if (vmc_allocation_ranges (allocation, &allocated, err) < 0 ||
-	    vmc_extents_intersect (&allocated, &offline->free, &offline->report->freed, err) < 0)
+	if (vmc_allocation_ranges (allocation, &allocated, err) < 0)
 		return -1;
-	return vmc_extents_subtract (&allocated, &offline->free, &offline->report->used, err);
+	return vmc_report_draw (offline->report, &allocated, &offline->free, err);
 }
 
 /* Where in the file are the free ranges that take space? */
@@ -224,13 +227,8 @@ static int punch (struct vmc_offline *offline, const struct vmc_extents *ranges,
 
 static int between_copies (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
-	struct vmc_offline *offline = opaque;
-
 	vmc_fault_point ("rewriting");
-	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&offline->guard, err) < 0)
-		return -1;
-	return vmc_run_check (offline->run, err);
+	return go_on (opaque, done_bytes, total_bytes, err);
 }
 
 #define NOT_WRITTEN (-2) /* a dry run */

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include "text.h"
 
 #define POLL_MS 5
+#define CONNECT_MS 15000
 #define KILL_MS 10000 /* one that hangs in the kernel is not waited for longer */
 
 /* In the child. Only system calls from here to exec: another thread may have held any lock at the fork. */
@@ -150,6 +153,37 @@ bool vmc_process_ended (struct vmc_process *process)
 	if (process->pid == 0)
 		return true;
 	return waitid (P_PID, (id_t) process->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+}
+
+static int try_connect (const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	(void) snprintf (address.sun_path, sizeof address.sun_path, "%s", path);
+	if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0)
+		return fd;
+	(void) close (fd);
+	return -1;
+}
+
+int vmc_process_connect (struct vmc_process *process, const char *path, struct vmc_error *err)
+{
+	uint64_t deadline_ms = vmc_now_ms () + CONNECT_MS;
+	int fd;
+
+	while ((fd = try_connect (path)) < 0) {
+		if (vmc_process_ended (process))
+			return vmc_process_wait (process, deadline_ms, err) < 0
+				       ? -1
+				       : vmc_fail (err, VMC_FAILED, 0, "%s has ended", process->name);
+		if (vmc_now_ms () >= deadline_ms)
+			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "%s does not come up", process->name);
+		(void) poll (NULL, 0, POLL_MS);
+	}
+	return fd;
 }
 
 void vmc_process_end (struct vmc_process *process)

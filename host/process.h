@@ -39,6 +39,10 @@ int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct 
 /* Has it ended? Does not wait. */
 bool vmc_process_ended (struct vmc_process *process) __attribute__ ((nonnull));
 
+/* Connect to the Unix socket PATH that it serves, as soon as it does; a descriptor. -1 also when it ends before. */
+int vmc_process_connect (struct vmc_process *process, const char *path, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Kill it if it still runs, reap it, close the descriptors. */
 void vmc_process_end (struct vmc_process *process) __attribute__ ((nonnull));
 

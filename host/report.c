@@ -40,6 +40,14 @@ struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct 
 	return one;
 }
 
+int vmc_report_draw (struct vmc_disk_report *disk, const struct vmc_extents *allocated, const struct vmc_extents *free,
+		     struct vmc_error *err)
+{
+	if (vmc_extents_intersect (allocated, free, &disk->freed, err) < 0)
+		return -1;
+	return vmc_extents_subtract (allocated, free, &disk->used, err);
+}
+
 /* From bad to worse, as a person would see it: a domain that is not at home is the worst. */
 static int badness (enum vmc_code code)
 {

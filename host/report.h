@@ -42,6 +42,10 @@ void vmc_report_clear (struct vmc_report *report) __attribute__ ((nonnull));
 struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct vmc_disk *disk)
 	__attribute__ ((nonnull));
 
+/* The picture of a disk: what takes space, ALLOCATED, and what of that is FREE. -1: no memory. */
+int vmc_report_draw (struct vmc_disk_report *disk, const struct vmc_extents *allocated, const struct vmc_extents *free,
+		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* The worst code of the report; *ANY is false when nothing went wrong. */
 enum vmc_code vmc_report_worst (const struct vmc_report *report, bool *any) __attribute__ ((nonnull));
 

@@ -360,6 +360,15 @@ static int step_forgotten (const struct vmc_overlay *overlay, const struct vmc_o
 			 on_base ? journal->base : journal->overlay);
 }
 
+/* Somebody has put an overlay on ours just before our copy began: it is a copy of that one alone. A pivot, by whomever, would lose
+ * what ours has. */
+static int end_stray_copy (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	if (VMC_LIBVIRT (virDomainBlockJobAbort (overlay->domain->handle, overlay->journal.target, 0)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot end the copy of somebody else's overlay");
+	return 0;
+}
+
 /* Somebody's overlay lies on ours. Ours can be committed from under it; no pivot, no choice to be made. */
 static int step_buried (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
@@ -575,6 +584,8 @@ static int step_home (struct home *home, struct vmc_error *err)
 		return adopted < 0 ? -1 : 0;
 	if (state.orphan)
 		return step_orphan (home, err);
+	if (state.stray_copy && !state.moving)
+		return end_stray_copy (overlay, err);
 	switch (state.where) {
 	case VMC_ON_OVERLAY:
 		return state.active ? step_running (home, &state, err) : step_off (overlay, &state, err);

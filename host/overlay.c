@@ -78,8 +78,9 @@ static void look_at_disk (const struct vmc_journal *journal, const struct vmc_di
 		state->where = look_below (journal, disk, state->active);
 	if (!disk->mirror)
 		return;
-	state->copy = state->where == VMC_ON_OVERLAY && journal->next[0] != 0 &&
-		      strcmp (disk->mirror_path, journal->next) == 0;
+	state->copy = journal->next[0] != 0 && strcmp (disk->mirror_path, journal->next) == 0;
+	state->stray_copy = state->copy && state->where != VMC_ON_OVERLAY;
+	state->copy = state->copy && !state->stray_copy;
 	/* Over the new image, no commit is ours. */
 	state->job = state->copy || (state->where == VMC_ON_OVERLAY && !journal->over_new &&
 				     strcmp (disk->mirror_path, journal->base) == 0);

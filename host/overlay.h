@@ -44,6 +44,7 @@ struct vmc_overlay_state {
 	bool on_target;                 /* QEMU writes to where it is to be moved, and no longer to the overlay */
 	bool job;                       /* a commit of the overlay into the base is at work, or: */
 	bool copy;                      /* a copy of the overlay to the next one */
+	bool stray_copy;                /* a copy to the next one of what somebody else has put on the overlay */
 	bool ready;                     /* and the domain can be moved */
 	bool moving;                    /* and it is being moved */
 	bool any_job, other_job;        /* a block job is at work, one that is not ours */

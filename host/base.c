@@ -20,6 +20,7 @@
 #include "fault.h"
 #include "home.h"
 #include "interrupt.h"
+#include "new_image.h"
 #include "progress.h"
 
 #define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
@@ -232,6 +233,19 @@ int vmc_base_go_on (struct vmc_base *base, uint64_t done_bytes, uint64_t total_b
 	return vmc_run_check (base->run, err);
 }
 
+/* Is the domain on the new image, if there was one for it? What was given up may have come to its end all the same. */
+static int check_forward (const struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	if (overlay->journal.new_inode == 0 || vmc_new_image_in_place (&overlay->journal))
+		return 0;
+	if (overlay->why_not_forward.text[0] == 0)
+		return vmc_fail (err, VMC_FAILED, 0,
+				 "somebody has switched the guest off, or changed its disk, before it was on the new "
+				 "image; it is on the old one");
+	*err = overlay->why_not_forward;
+	return vmc_fail_in (err, "the guest could not be moved to the new image, it is on the old one");
+}
+
 /* The first error is the one that is told, unless the way home failed: that is worse. */
 static int bring_home (struct vmc_base *base, int result, struct vmc_error *err)
 {
@@ -241,10 +255,8 @@ static int bring_home (struct vmc_base *base, int result, struct vmc_error *err)
 		*err = home_error;
 		return -1;
 	}
-	if (result == 0 && base->overlay.why_not_forward.text[0] != 0) {
-		*err = base->overlay.why_not_forward;
-		return vmc_fail_in (err, "the guest could not be moved to the new image, it is on the old one");
-	}
+	if (result == 0 && check_forward (&base->overlay, err) < 0)
+		return -1;
 	if (vmc_overlay_check_xml (&base->overlay, &home_error) < 0 && result == 0) {
 		*err = home_error;
 		return -1;

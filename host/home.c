@@ -56,12 +56,17 @@
 #define DYING_MAX_MS 5000  /* a QEMU that is ending may hold its locks for so long after libvirt says that it is off */
 #define PAUSE_MIN_MS 1000  /* less than that a busy host may need */
 #define ROUNDS_MAX 200
+#define OUTBOUND_TRIES 2 /* to move the guest to the new image, before it goes back to the old one */
+#define JOB_TRIES 3      /* of a block job that takes longer than OTHER_MAX_MS */
 #define OFFLINE_COMMIT_MS 3600000
 
 struct home {
 	struct vmc_overlay *overlay;
 	struct vmc_move move;
 	uint64_t dying_until_ms; /* vmc_now_ms: from then on an orphan is one; 0: none was seen yet */
+	uint64_t until_ms;   /* vmc_now_ms: so long it is tried again after a failure; UINT64_MAX: none was seen yet */
+	unsigned setbacks;   /* on the way to the new image */
+	unsigned ended_jobs; /* that were started by us, and ended too early */
 };
 
 /* A QEMU that is ending closes one file after the other: what is seen between the two is not where the domain is. */
@@ -311,6 +316,7 @@ static int step_next_move (struct home *home, const struct vmc_overlay_state *st
 
 	if (home->move.started) {
 		home->move.started = false; /* once more, if there have not been too many tries */
+		home->ended_jobs++;
 		return vmc_move_fail_ended (overlay, err);
 	}
 	if (overlay->journal.next[0] != 0)
@@ -629,37 +635,66 @@ static int await_libvirt (struct vmc_domain *domain, struct vmc_error *err)
 	return 0;
 }
 
-/* The new image is not to be had: the way home leads back to the old one, as long as the domain is over that. */
-static bool give_up_forward (struct vmc_overlay *overlay, const struct vmc_error *why)
+static bool libvirt_is_there (const struct home *home)
 {
+	return virConnectIsAlive (home->overlay->domain->connection->handle) == 1;
+}
+
+/* The new image is not to be had: the way home leads back to the old one, as long as the domain is over that. A copy that is at
+ * work is ended (vmc_move_check_start). That libvirtd is away is no reason. */
+static bool give_up_forward (struct home *home, const struct vmc_error *why)
+{
+	struct vmc_overlay *overlay = home->overlay;
+
 	if (!is_outbound (overlay))
+		return false;
+	if (why->code != VMC_INTERRUPTED && (!libvirt_is_there (home) || ++home->setbacks < OUTBOUND_TRIES))
 		return false;
 	overlay->forward = false;
 	overlay->why_not_forward = *why;
+	home->move.started = false;
 	return true;
+}
+
+/* What has taken its time since SINCE_MS, and did not fail, is no reason to lose patience. */
+static void be_patient (struct home *home, uint64_t since_ms)
+{
+	if (home->until_ms != UINT64_MAX)
+		home->until_ms += vmc_now_ms () - since_ms;
+}
+
+/* After a failure that is not final. */
+static int wait_to_try_again (struct home *home, struct vmc_error *err)
+{
+	uint64_t since_ms;
+
+	if (home->until_ms == UINT64_MAX)
+		home->until_ms = vmc_now_ms () + vmc_fault_number ("VMC_FAULT_PATIENCE_MS", OTHER_MAX_MS);
+	if (!home->move.pause.on && libvirt_is_there (home))
+		vmc_events_pause (AGAIN_MS);
+	since_ms = vmc_now_ms ();
+	if (await_libvirt (home->overlay->domain, err) < 0)
+		return -1;
+	be_patient (home, since_ms);
+	return 0;
 }
 
 static int go_home (struct home *home, struct vmc_error *err)
 {
-	uint64_t until_ms = UINT64_MAX;
-
 	(void) vmc_fail (err, VMC_FAILED, 0, "it does not come home");
-	for (int rounds = 0; rounds < ROUNDS_MAX && vmc_now_ms () < until_ms; rounds++) {
+	for (int rounds = 0; rounds < ROUNDS_MAX && vmc_now_ms () < home->until_ms; rounds++) {
+		uint64_t began_ms = vmc_now_ms ();
 		int result = step_home (home, err);
 
 		if (result == 1)
 			return 0;
-		if (result == 0)
-			continue;
-		if (give_up_forward (home->overlay, err))
+		if (result == 0 && home->ended_jobs < JOB_TRIES)
+			be_patient (home, began_ms);
+		if (result == 0 || give_up_forward (home, err))
 			continue;
 		if (err->code == VMC_INTERRUPTED)
 			return -1;
-		if (until_ms == UINT64_MAX)
-			until_ms = vmc_now_ms () + OTHER_MAX_MS;
-		if (!home->move.pause.on && virConnectIsAlive (home->overlay->domain->connection->handle) == 1)
-			vmc_events_pause (AGAIN_MS);
-		if (await_libvirt (home->overlay->domain, err) < 0)
+		if (wait_to_try_again (home, err) < 0)
 			break;
 	}
 	err->code = VMC_INTERRUPTED;
@@ -671,6 +706,7 @@ int vmc_home (struct vmc_overlay *overlay, unsigned pause_max_ms, struct vmc_err
 {
 	unsigned max_ms = pause_max_ms < PAUSE_MIN_MS ? PAUSE_MIN_MS : pause_max_ms;
 	struct home home = {.overlay = overlay,
+			    .until_ms = UINT64_MAX,
 			    .move = {.overlay = overlay,
 				     .pause = VMC_PAUSE_INIT (vmc_fault_number ("VMC_FAULT_PAUSE_MS", max_ms))}};
 	int result = go_home (&home, err);

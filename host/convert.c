@@ -70,7 +70,7 @@ static int name_new (struct vmc_base *base, int fd, struct vmc_error *err)
 	if (vmc_rewrite_name (fd, path, err) < 0)
 		return -1;
 	vmc_fault_point ("named");
-	return 0;
+	return vmc_new_image_prepare (journal, err);
 }
 
 static int rewrite (struct vmc_base *base, struct vmc_error *err)

@@ -342,7 +342,10 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 		if (good != 1)
 			return good;
 	}
-	return state->ready ? vmc_move_pivot (&home->move, err) : vmc_move_wait (overlay, err);
+	if (!state->ready)
+		return vmc_move_wait (overlay, err);
+	/* Somebody may have defined the domain anew, from a copy of its XML: where it is after the pivot must be told from the XML. */
+	return settle_overlay (overlay, err) < 0 ? -1 : vmc_move_pivot (&home->move, err);
 }
 
 /* libvirtd died when QEMU had moved. It cannot be told where the running domain is, but where the next start finds it. */

@@ -18,6 +18,7 @@
 #define QUIET_MAX_MS 300000  /* a job that makes no progress for so long is left alone */
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the job copies is not stopped for it */
 #define OTHER_MAX_MS 30000   /* somebody else's block job */
+#define ROOM_LIMIT_BYTES (UINT64_C (256) << 20)
 #define ROOM_LOW_BYTES (UINT64_C (16) << 20)
 
 /* Since the job has begun to count, what the guest writes is seen by it. */
@@ -134,6 +135,21 @@ bool vmc_move_is_copying (const struct vmc_overlay *overlay, const struct vmc_ov
 	return state->where == VMC_ON_OVERLAY && state->job && !state->ready;
 }
 
+/* With a limit on its speed, a job may be slower than the guest, and the overlay grows. Before there is no room, the limit falls. */
+static void check_limit (struct vmc_overlay *overlay)
+{
+	struct vmc_error unheard;
+	uint64_t room;
+
+	if (overlay->bandwidth_bytes_per_s == 0 ||
+	    vmc_image_room (overlay->journal.base, overlay->journal.overlay, &room, &unheard) < 0 ||
+	    room >= ROOM_LIMIT_BYTES)
+		return;
+	if (VMC_LIBVIRT (virDomainBlockJobSetSpeed (overlay->domain->handle, overlay->journal.target, 0,
+						    VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES)) == 0)
+		overlay->bandwidth_bytes_per_s = 0;
+}
+
 /* Wait while the job is at work and not ready. 0: something is different now, look again. */
 int vmc_move_wait (struct vmc_overlay *overlay, struct vmc_error *err)
 {
@@ -148,6 +164,7 @@ int vmc_move_wait (struct vmc_overlay *overlay, struct vmc_error *err)
 		if (!vmc_move_is_copying (overlay, &state))
 			return 0;
 		vmc_progress_show (state.done_bytes, state.all_bytes);
+		check_limit (overlay);
 		if (state.done_bytes != last)
 			quiet_since_ms = vmc_now_ms ();
 		last = state.done_bytes;

@@ -81,6 +81,15 @@ static int sync_names (const char *base, struct vmc_error *err)
 	return vmc_directory_sync (directory, err);
 }
 
+int vmc_new_image_prepare (const struct vmc_journal *journal, struct vmc_error *err)
+{
+	if (check_name (journal->base, "", journal->old_inode, err) == 0 &&
+	    add_name (journal->base, "", VMC_OLD_SUFFIX, journal->old_inode, err) == 0)
+		return 0;
+	err->code = VMC_FAILED; /* nothing rests upon it yet */
+	return -1;
+}
+
 int vmc_new_image_swap (const struct vmc_journal *journal, struct vmc_error *err)
 {
 	const char *base = journal->base;

@@ -25,6 +25,10 @@ int vmc_new_image_in_the_way (const char *base, char *path) __attribute__ ((nonn
 /* Has the new image the path of the base? False also when there is no new image. */
 bool vmc_new_image_in_place (const struct vmc_journal *journal) __attribute__ ((nonnull));
 
+/* Give the old image its second name beforehand: what can be refused is refused here, where the way back is short. */
+int vmc_new_image_prepare (const struct vmc_journal *journal, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Give it that path. The old image has its own name then. Does nothing if that is done. VMC_INTERRUPTED: a file is not what the
  * journal says. */
 int vmc_new_image_swap (const struct vmc_journal *journal, struct vmc_error *err)

@@ -33,25 +33,6 @@ check_driver ()         # NAME FORMAT - the format is in both XMLs, and nothing 
     check_same "$1"
 }
 
-# What qemu-img makes of a copy in which every free block is a hole: "used length", in bytes.
-from_zeroed_copy ()     # FILE FORMAT OFFSET
-{
-    qemu-img convert -q -f "$2" -O raw "$1" "$work/zeroed"
-    dumpe2fs "$work/zeroed?offset=$3" 2>/dev/null | python3 -c 'import os, re, sys
-text = sys.stdin.read()
-size = int(re.search(r"Block size: +(\d+)", text).group(1))
-file = os.open(sys.argv[1], os.O_RDWR)
-for line in re.findall(r"Free blocks: ([\d, -]+)", text):
-    for part in filter(None, line.split(", ")):
-        first, _, last = part.partition("-")
-        length = (int(last or first) - int(first) + 1) * size
-        for at in range(0, length, 1 << 20):
-            os.pwrite(file, bytes(min(1 << 20, length - at)), int(sys.argv[2]) + int(first) * size + at)' "$work/zeroed" "$3"
-    qemu-img convert -q -f raw -O "$2" "$work/zeroed" "$work/small"
-    echo "$(allocated "$work/small") $(stat -c %s "$work/small")"
-    rm "$work/zeroed" "$work/small"
-}
-
 within_2_percent ()     # WHAT FOUND WANTED
 {
     [ $(($2 * 100)) -le $(($3 * 102)) ] && [ $(($2 * 100)) -ge $(($3 * 98)) ] || fail "$1: $2 bytes, not about $3"

@@ -21,6 +21,7 @@ cleanup_bed ()
 {
     local status=$? domain
     for domain in $(virsh list --name 2>/dev/null); do virsh -q destroy "$domain" >/dev/null 2>&1 || true; done
+    umount "$images" 2>/dev/null || true # where a test has put a filesystem of its own
     if [ -n "${VMC_KEEP:-}" ]; then echo "kept: $work" >&2; else rm -rf "$work"; fi
     [ $status = 0 ] || echo "FAIL: $test_name" >&2
 }
@@ -108,7 +109,7 @@ for line in re.findall(r"Free blocks: ([\d, -]+)", text):
 
 guest_files ()
 {
-    [ -e "$work/guest/kernel" ] || "$bed/guest-files" "$work/guest" "$agent" ${liar:+"$liar"}
+    [ -e "$work/guest/kernel" ] || "$bed/guest-files" "$work/guest" "$agent" ${liar:+"$liar"} ${probe:+"$probe"}
 }
 
 disk_xml ()             # TARGET FILE [DRIVER_ATTRIBUTES] [EXTRA_ELEMENTS] - one <disk>; sd* is on virtio-scsi

@@ -206,7 +206,7 @@ int vmc_home_go_on (struct vmc_domain *domain, struct vmc_journal *journal, stru
 }
 
 /* The disk of the domain's next start is the overlay, for good. */
-static int define_overlay (const struct vmc_overlay *overlay, struct vmc_error *err)
+static int define_overlay (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	const struct vmc_journal *journal = &overlay->journal;
 	char *now = vmc_domain_xml (overlay->domain->handle, true, err), *mended;
@@ -218,6 +218,7 @@ static int define_overlay (const struct vmc_overlay *overlay, struct vmc_error *
 	free (now);
 	if (mended == NULL)
 		return vmc_fail (err, VMC_FAILED, 0, "the disk is no longer in the domain's XML");
+	overlay->defined = true;
 	if (vmc_domain_define (overlay->domain, mended, err) == 0)
 		result = vmc_saved_xml_settle (overlay->domain, journal->overlay, true, err);
 	free (mended);
@@ -225,7 +226,7 @@ static int define_overlay (const struct vmc_overlay *overlay, struct vmc_error *
 }
 
 /* The XML that libvirt has saved names the overlay, for good. It may have to be told, as in settle_base. */
-static int settle_overlay (const struct vmc_overlay *overlay, struct vmc_error *err)
+static int settle_overlay (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	int result = vmc_saved_xml_settle (overlay->domain, overlay->journal.overlay, true, err);
 
@@ -269,7 +270,7 @@ static int lock_file (struct vmc_guard *guard, const char *path, struct vmc_erro
 }
 
 /* The domain does not want the next overlay at its next start either. */
-static int settle_without_next (const struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
+static int settle_without_next (struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
 				struct vmc_error *err)
 {
 	int result = vmc_saved_xml_settle (overlay->domain, overlay->journal.next, false, err);
@@ -326,6 +327,17 @@ static int step_next_move (struct home *home, const struct vmc_overlay_state *st
 	return vmc_move_start (&home->move, overlay->journal.over_new || is_outbound (overlay), err);
 }
 
+/* Somebody may have defined the domain anew, from a copy of its XML, so that its next start is on the base: where it is after the
+ * pivot could not be told from the XML then. Another disk for the next start is somebody's wish, and stays. */
+static int settle_before_move (struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	char path[VMC_PATH_SIZE];
+
+	if (vmc_overlay_find_path (overlay, true, path, err) < 0)
+		return -1;
+	return strcmp (path, overlay->journal.base) == 0 ? define_overlay (overlay, err) : 0;
+}
+
 static int step_running (struct home *home, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	struct vmc_overlay *overlay = home->overlay;
@@ -344,13 +356,11 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 	}
 	if (!state->ready)
 		return vmc_move_wait (overlay, err);
-	/* Somebody may have defined the domain anew, from a copy of its XML: where it is after the pivot must be told from the XML. */
-	return settle_overlay (overlay, err) < 0 ? -1 : vmc_move_pivot (&home->move, err);
+	return settle_before_move (overlay, err) < 0 ? -1 : vmc_move_pivot (&home->move, err);
 }
 
 /* libvirtd died when QEMU had moved. It cannot be told where the running domain is, but where the next start finds it. */
-static int step_forgotten (const struct vmc_overlay *overlay, const struct vmc_overlay_state *state,
-			   struct vmc_error *err)
+static int step_forgotten (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	const struct vmc_journal *journal = &overlay->journal;
 	bool on_base = journal->step == VMC_STEP_ON_BASE, on_overlay = !on_base && journal->next[0] != 0;
@@ -522,8 +532,8 @@ static int check_arrival (const struct vmc_overlay *overlay, struct vmc_error *e
 			 journal->overlay, journal->base);
 }
 
-/* libvirt writes more about the disk into the XML of the next start than was there before the moves. */
-static int restore_converted (const struct vmc_overlay *overlay, struct vmc_error *err)
+/* There may be more about the disk in the XML of the next start than was there before: libvirt adds it after some moves. */
+static int restore_xml_after (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	struct vmc_error unheard;
 
@@ -543,7 +553,8 @@ static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *
 		return -1;
 	if (journal->step != VMC_STEP_PREPARE && settle_base (overlay, state, err) < 0)
 		return -1;
-	if (state->where == VMC_ON_BASE && vmc_new_image_in_place (journal) && restore_converted (overlay, err) < 0)
+	if (state->where == VMC_ON_BASE && (overlay->defined || vmc_new_image_in_place (journal)) &&
+	    restore_xml_after (overlay, err) < 0)
 		return -1;
 	if (remove_file (journal->overlay, journal->overlay_inode, err) < 0 ||
 	    remove_file (journal->next, journal->next_inode, err) < 0 || vmc_new_image_tidy (journal, err) < 0)

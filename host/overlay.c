@@ -436,6 +436,26 @@ int vmc_overlay_define_wanted (const struct vmc_overlay *overlay, struct vmc_err
 	return result;
 }
 
+int vmc_overlay_find_path (const struct vmc_overlay *overlay, bool inactive, char *path, struct vmc_error *err)
+{
+	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
+	char *xml = vmc_domain_xml (overlay->domain->handle, inactive, err);
+	const struct vmc_disk *disk;
+	int result;
+
+	if (xml == NULL)
+		return -1;
+	result = vmc_domain_xml_parse (xml, &disks, err);
+	free (xml);
+	if (result < 0)
+		return -1;
+	disk = vmc_disks_find (&disks, overlay->journal.target);
+	path[0] = 0;
+	if (disk != NULL)
+		memcpy (path, disk->path, sizeof disk->path);
+	return 0;
+}
+
 /* Is the disk in the XML, live or INACTIVE, as in BEFORE, or as it is to be after a rewrite? */
 static int check_disk (const struct vmc_overlay *overlay, const char *before, bool inactive, struct vmc_error *err)
 {

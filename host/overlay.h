@@ -20,6 +20,7 @@ struct vmc_overlay {
 	struct vmc_journal journal;       /* of this run, or found from one that was killed */
 	char *live_xml_before;            /* NULL: not known */
 	struct vmc_error why_not_forward; /* why it has not taken it */
+	bool defined;                     /* the XML of the next start was put on an overlay by us, not by libvirt */
 	bool forward;                     /* the new image is to take the place of the base (new_image.h) */
 	uint64_t bandwidth_bytes_per_s;   /* of commits and copies; 0: no limit */
 	uint64_t paused_ms;               /* how long the guest was paused for it */
@@ -107,6 +108,10 @@ bool vmc_overlay_unused (const struct vmc_overlay *overlay) __attribute__ ((nonn
 /* BEFORE, an XML from before the run, as it is to be now: with another format if the new image is in place. To be freed by the
  * caller; NULL: no memory. */
 char *vmc_overlay_wanted_xml (const struct vmc_overlay *overlay, const char *before) __attribute__ ((nonnull (1)));
+
+/* The path of the disk, live or at the next start, into a buffer of VMC_PATH_SIZE; empty: there is no such disk. */
+int vmc_overlay_find_path (const struct vmc_overlay *overlay, bool inactive, char *path, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* Have the domain's next start on the disk that it had before the run, of another format if the new image is in place. */
 int vmc_overlay_define_wanted (const struct vmc_overlay *overlay, struct vmc_error *err)

@@ -79,27 +79,6 @@ int vmc_replace_file (const struct vmc_journal *journal, int fd, struct vmc_erro
 
 /* --- the disk of a domain --------------------------------------------------------------------- */
 
-/* The path of the disk, live or at the next start; empty: there is no such disk. */
-static int find_path (const struct vmc_overlay *overlay, bool inactive, char *path, struct vmc_error *err)
-{
-	VMC_CLEANUP_DISKS struct vmc_disks disks = {0};
-	char *xml = vmc_domain_xml (overlay->domain->handle, inactive, err);
-	const struct vmc_disk *disk;
-	int result;
-
-	if (xml == NULL)
-		return -1;
-	result = vmc_domain_xml_parse (xml, &disks, err);
-	free (xml);
-	if (result < 0)
-		return -1;
-	disk = vmc_disks_find (&disks, overlay->journal.target);
-	path[0] = 0;
-	if (disk != NULL)
-		memcpy (path, disk->path, sizeof disk->path);
-	return 0;
-}
-
 /* Only one of the two may be seen: the XML as it was, or the new image by its own name. */
 static int define_new (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
@@ -148,7 +127,7 @@ static int go_forward (struct vmc_overlay *overlay, struct vmc_error *err)
 	active = VMC_LIBVIRT (virDomainIsActive (overlay->domain->handle));
 	if (active < 0)
 		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the state of the domain");
-	if (active == 1 && find_path (overlay, false, path, err) < 0)
+	if (active == 1 && vmc_overlay_find_path (overlay, false, path, err) < 0)
 		return -1;
 	if (vmc_new_image_name (journal->base, VMC_NEW_SUFFIX, new) && strcmp (path, new) == 0)
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
@@ -184,7 +163,7 @@ int vmc_replace_recover (struct vmc_overlay *overlay, struct vmc_error *err)
 				 "the domain is no longer known here; '%s' and '%s' are both complete images of its "
 				 "disk; remove the one that is not needed, and " VMC_STATE_DIRECTORY "/%s.journal",
 				 journal->base, new, journal->uuid);
-	if (find_path (overlay, true, path, err) < 0)
+	if (vmc_overlay_find_path (overlay, true, path, err) < 0)
 		return -1;
 	if (strcmp (path, new) == 0 || vmc_new_image_in_place (journal))
 		return go_forward (overlay, err);

@@ -1,6 +1,6 @@
 # Kills vmcompact, QEMU and libvirtd at every point of a run, and at any moment; then: is all as it was, and nothing lost?
 #
-#   ROUNDS  how often each victim dies at each point                  KILLS   how many die at a random moment (default 4)
+#   ROUNDS  how often each victim dies at each point                  KILLS   how many die at a random moment (default 4, in the short form 2)
 #   SEED    of the random moments (default 1)                         POINTS, VICTIMS, METHODS  only these
 #
 # Without ROUNDS, the short form: vmcompact dies once at each point, the others once at the points where it matters most.
@@ -153,6 +153,7 @@ fresh_guest ()
 {
     local discard=; [ "$method" != trim ] || discard="discard='unmap'"
     make_image g "$format" "$size" "$dirty" "$files" mbr
+    rm -f "$work/synced"; : >"$work/g.console" # of the guest before
     virsh -q undefine g 2>/dev/null || true
     define_guest g "$(disk_xml vda "$images/g.$format" "$discard")"
 }
@@ -169,10 +170,11 @@ find_points ()          # in the order in which a run passes them
 victims ()              # POINT - in the short form: what has a test of its own with the method commit is left out for convert
 {
     case ${ROUNDS:-short}-$method-$1 in
-        short-convert-named | short-convert-hop | short-convert-moved-next | short-convert-swapped) ;;
-        short-convert-rewriting | short-convert-name | short-convert-copy* | short-convert-hopped | short-convert-swap* | short-convert-tidy) echo vmcompact; return ;;
+        short-convert-named | short-convert-moved-next | short-convert-swapped) ;;
+        short-convert-rewriting | short-convert-name | short-convert-copying | short-convert-hop | short-convert-swapping | short-convert-tidy) echo vmcompact; return ;;
         short-convert-*) return ;;
-        short-*-redirected | short-*-punch | short-*-committing | short-*-pivot | short-*-moved | short-*-removed) ;;
+        short-*-redirected | short-*-committing | short-*-pivot | short-*-moved) ;;
+        short-*-made | short-*-freeze | short-*-redirect | short-*-guarded | short-*-paused | short-*-resumed | short-*-home) return ;; # their neighbours
         short-*) echo vmcompact; return ;;
     esac
     echo vmcompact qemu libvirtd host
@@ -200,7 +202,7 @@ for pair in ${METHODS:-commit:qcow2 convert:qcow2}; do
             for _ in $(seq "${ROUNDS:-1}"); do round "$point" "$victim"; done
         done
     done
-    for n in $(seq "${KILLS:-4}"); do
+    for n in $(seq "${KILLS:-$([ -n "${ROUNDS:-}" ] && echo 4 || echo 2)}"); do
         set -- ${VICTIMS:-vmcompact qemu libvirtd host}
         shift $((n % $#))
         random_round "$1"

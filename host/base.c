@@ -29,7 +29,7 @@
 
 /* The overlay grows with what the guest writes, and the base may have to grow by as much when it is committed. Before there is no
  * room for that, the run gives way. */
-int vmc_base_check_room (struct vmc_base *base, struct vmc_error *err)
+static int check_room (struct vmc_base *base, struct vmc_error *err)
 {
 	uint64_t room;
 
@@ -44,7 +44,7 @@ int vmc_base_check_room (struct vmc_base *base, struct vmc_error *err)
 
 int vmc_base_step (struct vmc_base *base, const char *name, struct vmc_error *err)
 {
-	if (vmc_run_check (base->run, err) < 0 || vmc_base_check_room (base, err) < 0)
+	if (vmc_run_check (base->run, err) < 0 || check_room (base, err) < 0)
 		return -1;
 	vmc_progress_step (base->facts->disk->target, name);
 	return 0;
@@ -228,7 +228,7 @@ int vmc_base_draw (struct vmc_base *base, const struct vmc_allocation *allocatio
 int vmc_base_go_on (struct vmc_base *base, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
 	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&base->guard, err) < 0 || vmc_base_check_room (base, err) < 0)
+	if (vmc_guard_check (&base->guard, err) < 0 || check_room (base, err) < 0)
 		return -1;
 	return vmc_run_check (base->run, err);
 }

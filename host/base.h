@@ -37,10 +37,6 @@ int vmc_base_begin (struct vmc_base *base, struct vmc_error *err) __attribute__ 
 int vmc_base_step (struct vmc_base *base, const char *name, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* The overlay grows with what the guest writes, and the base may have to grow by as much when it is committed: -1 before there is no
- * room for that. */
-int vmc_base_check_room (struct vmc_base *base, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
-
 /* The picture of the disk in the report: what ALLOCATION says, and what of it is free. */
 int vmc_base_draw (struct vmc_base *base, const struct vmc_allocation *allocation, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -143,18 +143,26 @@ int vmc_guard_alone (const char *path, struct vmc_error *err)
 	return vmc_guard_unwritten (path, err);
 }
 
-bool vmc_guard_written (const char *path)
+int vmc_guard_ask (const char *path, bool *written, struct vmc_error *err)
 {
 	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct flock lock;
+
+	*written = false;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot ask who has '%s' open", path);
+	*written = lock_byte (fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) == 0 &&
+		   lock.l_type != F_UNLCK;
+	(void) close (fd);
+	return 0;
+}
+
+bool vmc_guard_written (const char *path)
+{
+	struct vmc_error unheard;
 	bool written;
 
-	if (fd < 0)
-		return false;
-	written = lock_byte (fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) == 0 &&
-		  lock.l_type != F_UNLCK;
-	(void) close (fd);
-	return written;
+	return vmc_guard_ask (path, &written, &unheard) == 0 && written;
 }
 
 int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,

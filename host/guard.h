@@ -46,7 +46,11 @@ int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *form
 int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Has a QEMU the image PATH open for writing? False also where that cannot be told. */
+/* Has a QEMU the image PATH open for writing? No file there, or a filesystem without locks, is no. -1: it could not be asked. */
+int vmc_guard_ask (const char *path, bool *written, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* The same, where "cannot be told" may count as no. */
 bool vmc_guard_written (const char *path) __attribute__ ((nonnull, warn_unused_result));
 
 /* A new connection to it, a descriptor. */

@@ -138,7 +138,8 @@ static int has_moved (struct vmc_overlay *overlay, const struct vmc_overlay_stat
 		return step == VMC_STEP_MOVE && state->on_target;
 	/* Also if somebody else has ended our copy with a pivot: it was complete then. */
 	if (overlay->journal.next[0] != 0)
-		return !overlay->journal.former && (state->where == VMC_ON_NEXT || state->where == VMC_FORGOTTEN);
+		return !overlay->journal.former &&
+		       (state->where == VMC_ON_NEXT || (state->where == VMC_FORGOTTEN && step == VMC_STEP_MOVE));
 	if (step != VMC_STEP_MOVE)
 		return 0;
 	return state->where == VMC_ON_BASE || state->where == VMC_UNCOVERED || state->where == VMC_FORGOTTEN;
@@ -363,19 +364,20 @@ static int step_running (struct home *home, const struct vmc_overlay_state *stat
 static int step_forgotten (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
 	const struct vmc_journal *journal = &overlay->journal;
-	bool on_base = journal->step == VMC_STEP_ON_BASE, on_overlay = !on_base && journal->next[0] != 0;
+	bool on_base = journal->step == VMC_STEP_ON_BASE, on_overlay = !on_base && journal->former;
 
 	if ((!on_base && !on_overlay) ||
 	    (on_base ? settle_base (overlay, state, err) : settle_overlay (overlay, err)) < 0)
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "QEMU writes to '%s', but libvirt names the overlay '%s'; do not switch the guest off "
 				 "before the domain's XML names the former",
-				 on_overlay ? journal->overlay : journal->base,
+				 on_overlay              ? journal->overlay
+				 : journal->next[0] != 0 ? journal->next
+							 : journal->base,
 				 on_overlay ? journal->next : journal->overlay);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the domain has been moved to '%s', but libvirtd died before it had noted that; when the "
-			 "guest "
-			 "has been switched off, run vmcompact --recover",
+			 "the domain has been moved to '%s', but libvirtd died before it had noted that; "
+			 "when the guest has been switched off, run vmcompact --recover",
 			 on_base ? journal->base : journal->overlay);
 }
 

@@ -21,10 +21,12 @@
 #include "allocation.h"
 #include "clock.h"
 #include "fault.h"
+#include "guard.h"
 #include "plan.h"
 #include "new_image.h"
 #include "progress.h"
 #include "punch.h"
+#include "reader.h"
 #include "replace.h"
 #include "rewrite.h"
 #include "text.h"
@@ -34,7 +36,18 @@
 #define LOOK_MS 50
 #define SECTOR_BYTES 512
 
-int vmc_offline_step (const struct vmc_offline *offline, const char *name, struct vmc_error *err)
+/* An image that nobody can write to, and what is free in it. */
+struct vmc_offline {
+	struct vmc_run *run;
+	const struct vmc_disk_facts *facts;
+	struct vmc_disk_report *report;
+	struct vmc_guard guard;
+	char name[64]; /* no other run has it now: for sockets */
+	struct vmc_reading reading;
+	struct vmc_extents free; /* of the virtual disk */
+};
+
+static int begin_step (const struct vmc_offline *offline, const char *name, struct vmc_error *err)
 {
 	if (vmc_run_check (offline->run, err) < 0)
 		return -1;
@@ -104,7 +117,7 @@ static int lock_image (struct vmc_offline *offline, struct vmc_error *err)
 	const struct vmc_disk *disk = offline->facts->disk;
 
 	vmc_image_name (&offline->facts->image, offline->name);
-	if (vmc_offline_step (offline, "lock the image", err) < 0 || await_alone (disk->path, err) < 0)
+	if (begin_step (offline, "lock the image", err) < 0 || await_alone (disk->path, err) < 0)
 		return -1;
 	vmc_fault_point ("lock");
 	if (vmc_guard_start (&offline->guard, offline->name, disk->format, disk->path, err) < 0)
@@ -165,7 +178,7 @@ static int find_free (struct vmc_offline *offline, struct vmc_error *err)
 {
 	int fd, result;
 
-	if (vmc_offline_step (offline, "read the image", err) < 0)
+	if (begin_step (offline, "read the image", err) < 0)
 		return -1;
 	fd = vmc_guard_connect (&offline->guard, err);
 	if (fd < 0)
@@ -198,7 +211,7 @@ static int locate (struct vmc_offline *offline, struct vmc_extents *ranges, stru
 	VMC_CLEANUP_ALLOCATION struct vmc_allocation allocation = {0};
 	const struct vmc_disk *disk = offline->facts->disk;
 
-	if (vmc_offline_step (offline, "map the image", err) < 0 ||
+	if (begin_step (offline, "map the image", err) < 0 ||
 	    vmc_allocation_read (disk->format, disk->path, false, vmc_now_ms () + TOOL_MS, &allocation, err) < 0 ||
 	    vmc_allocation_locate (&allocation, &offline->free, ranges, err) < 0 ||
 	    draw_picture (offline, &allocation, err) < 0)
@@ -214,7 +227,7 @@ static int punch (struct vmc_offline *offline, const struct vmc_extents *ranges,
 
 	if (ranges->count == 0)
 		return 0;
-	if (vmc_offline_step (offline, "give space back", err) < 0 || vmc_guard_unwritten (disk->path, err) < 0)
+	if (begin_step (offline, "give space back", err) < 0 || vmc_guard_unwritten (disk->path, err) < 0)
 		return -1;
 	vmc_fault_point ("punch");
 	if (vmc_punch (disk->path, &offline->facts->image, ranges, between_punches, offline, err) < 0)
@@ -247,7 +260,7 @@ static int rewrite (struct vmc_offline *offline, const char *directory, const ch
 		return -1;
 	if (options->dry_run)
 		return NOT_WRITTEN;
-	if (vmc_offline_step (offline, step, err) < 0)
+	if (begin_step (offline, step, err) < 0)
 		return -1;
 	vmc_fault_point ("rewrite");
 	return vmc_rewrite_run (&rewrite, &offline->free, between_copies, offline, err);

@@ -119,12 +119,16 @@ int vmc_overlay_look_in (const struct vmc_journal *journal, const char *xml, str
 	return 0;
 }
 
-/* libvirtd may have died before it noted what QEMU had done. What QEMU writes to, its locks tell. */
-static void look_at_locks (const struct vmc_journal *journal, struct vmc_overlay_state *state)
+/* libvirtd may have died before it noted what QEMU had done. What QEMU writes to, its locks tell: all of them, or nothing is said.
+ * One file that could not be asked about must not make another look like the only one. */
+static int look_at_locks (const struct vmc_journal *journal, struct vmc_overlay_state *state, struct vmc_error *err)
 {
-	bool overlay = vmc_guard_written (journal->overlay), base = vmc_guard_written (journal->base);
-	bool next = journal->next[0] != 0 && vmc_guard_written (journal->next);
+	bool overlay, base, next;
 
+	/* An empty name is that of no file. */
+	if (vmc_guard_ask (journal->overlay, &overlay, err) < 0 || vmc_guard_ask (journal->base, &base, err) < 0 ||
+	    vmc_guard_ask (journal->next, &next, err) < 0)
+		return -1;
 	state->orphan = !state->active && (overlay || next || base);
 	state->on_target = (journal->next[0] != 0 ? next : base) && !overlay;
 	if (state->active && state->where == VMC_ON_BASE && overlay)
@@ -133,6 +137,7 @@ static void look_at_locks (const struct vmc_journal *journal, struct vmc_overlay
 		state->where = VMC_FORGOTTEN;
 	if (state->active && state->where == VMC_ON_NEXT && overlay && !next)
 		state->where = VMC_FORGOTTEN;
+	return 0;
 }
 
 int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_state *state, struct vmc_error *err)
@@ -156,9 +161,7 @@ int vmc_overlay_look (const struct vmc_overlay *overlay, struct vmc_overlay_stat
 		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN ? 0 : -1;
 	result = vmc_overlay_look_in (&overlay->journal, xml, state, err);
 	free (xml);
-	if (result == 0)
-		look_at_locks (&overlay->journal, state);
-	return result;
+	return result < 0 ? -1 : look_at_locks (&overlay->journal, state, err);
 }
 
 void vmc_overlay_measure (struct vmc_overlay *overlay)

@@ -129,7 +129,8 @@ static int resume (const struct vmc_domain *domain, const struct vmc_journal *jo
 
 	if (active != 0)
 		return vmc_domain_resume (domain, VIR_DOMAIN_PAUSED_USER, err);
-	if (!vmc_guard_written (journal->overlay) && !vmc_guard_written (journal->base))
+	if (!vmc_guard_written (journal->overlay) && !vmc_guard_written (journal->next) &&
+	    !vmc_guard_written (journal->base))
 		return 0;
 	if (vmc_orphan_resume (domain, err) == 0)
 		return 0;

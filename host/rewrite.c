@@ -162,9 +162,8 @@ static int check_formats (const struct job *job, struct vmc_error *err)
 		return rewrite->image->virtual_bytes % SECTOR == 0 || !is_qcow2 (job->format) || is_qcow2 (old)
 			       ? 0
 			       : vmc_fail (err, VMC_REFUSED, 0,
-					   "the length of the raw image is no multiple of %d bytes, but that of a "
-					   "qcow2 "
-					   "disk must be",
+					   "the length of the raw image is no multiple of %d bytes, which that of a "
+					   "qcow2 disk must be",
 					   SECTOR);
 	if (rewrite->disk->backing_count > 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "a raw image cannot have a backing file");

@@ -1,145 +1,114 @@
 /* filesystems.c - see filesystems.h
  *
- * Everything comes from sysfs: /sys/dev/block/MAJOR:MINOR is the device; a file "partition" in it means that its
- * parent is the disk and "start" (in units of 512 bytes) its place. The UUID comes from libblkid, which reads the
- * superblock. Positions are claims: the host verifies them against the image.
+ * A filesystem lies on the block device whose number it has. One with a number that the kernel made up (btrfs) lies on the
+ * device that it was mounted from, and, if it is btrfs, on all that /sys/fs/btrfs/UUID/devices names.
+ *
+ * It can be mapped if the kernel has FS_IOC_GETFSMAP for its type (ext4, XFS), and ranges of its device can be followed down
+ * to disks. It can be trimmed if its device takes discards: a LUKS device does so only when it was opened for that.
  */
 #include "filesystems.h"
 
-#include <blkid/blkid.h>
+#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
-#define SECTOR 512 /* sysfs counts in these, whatever the disk's own sector size */
+#include "devices.h"
+#include "sysfs.h"
 
-static bool read_text (const char *directory, const char *file, char *text, size_t size)
+#define BTRFS_DIRECTORY "/sys/fs/btrfs"
+
+static void why_not (char *reason, const char *text)
 {
-	char path[PATH_MAX];
-	ssize_t length;
-	int fd;
-
-	if (snprintf (path, sizeof path, "%s/%s", directory, file) >= (int) sizeof path)
-		return false;
-	fd = open (path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	length = read (fd, text, size - 1);
-	(void) close (fd);
-	if (length < 0)
-		return false;
-	text[length] = 0;
-	text[strcspn (text, "\n")] = 0;
-	return true;
+	vmc_text_copy (reason, VMC_TEXT_SIZE, text);
 }
 
-static uint64_t read_sectors (const char *directory, const char *file)
-{
-	char text[32];
-	unsigned long long sectors;
+/* --- what it lies on ---------------------------------------------------------------------------- */
 
-	if (!read_text (directory, file, text, sizeof text))
+static int add_device (struct vmc_filesystem *filesystem, dev_t number, bool probe, struct vmc_list *devices,
+		       struct vmc_error *err)
+{
+	struct vmc_name *names;
+	char name[VMC_NAME_SIZE];
+
+	vmc_device_name (number, name);
+	for (size_t i = 0; i < filesystem->devices.count; i++)
+		if (strcmp (((struct vmc_name *) filesystem->devices.items)[i].name, name) == 0)
+			return 0;
+	if (filesystem->devices.count == VMC_DEVICES_MAX)
 		return 0;
-	sectors = strtoull (text, NULL, 10);
-	return sectors < INT64_MAX / SECTOR ? sectors * SECTOR : 0;
+	names = reallocarray (filesystem->devices.items, filesystem->devices.count + 1, sizeof *names);
+	if (names == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the devices");
+	memcpy (names[filesystem->devices.count++].name, name, sizeof name);
+	filesystem->devices.items = names;
+	return vmc_devices_add (devices, number, probe, err);
 }
 
-static const char *last_name (const char *path)
-{
-	const char *slash = strrchr (path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-static bool exists_in (const char *directory, const char *file)
-{
-	char path[PATH_MAX];
-
-	return snprintf (path, sizeof path, "%s/%s", directory, file) < (int) sizeof path && access (path, F_OK) == 0;
-}
-
-/* "device" of a virtio disk is .../0000:00:04.0/virtio2, of a SCSI disk .../target0:0:1/0:0:1:0. */
-static void describe_address (const char *disk_dir, struct vmc_filesystem *filesystem)
-{
-	char link[PATH_MAX], path[PATH_MAX], text[VMC_NAME_SIZE];
-	const char *name;
-
-	if (snprintf (link, sizeof link, "%s/device", disk_dir) >= (int) sizeof link || realpath (link, path) == NULL)
-		return;
-	name = last_name (path);
-	if (strncmp (name, "virtio", 6) == 0) {
-		*strrchr (path, '/') = 0;
-		if (snprintf (text, sizeof text, "virtio %s", last_name (path)) >= (int) sizeof text)
-			return;
-	} else if (strstr (path, "/target") != NULL) {
-		if (snprintf (text, sizeof text, "scsi %s", name) >= (int) sizeof text)
-			return;
-	} else {
-		return;
-	}
-	vmc_text_copy (filesystem->address, sizeof filesystem->address, text);
-}
-
-/* What lies between the filesystem and the disk. Returns false for what is neither a disk nor a partition of one. */
-static bool describe_place (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)
-{
-	char link[64], dir[PATH_MAX], serial[VMC_NAME_SIZE];
-
-	(void) snprintf (link, sizeof link, "/sys/dev/block/%u:%u", mount->major, mount->minor);
-	if (realpath (link, dir) == NULL)
-		return false;
-	vmc_text_copy (filesystem->device, sizeof filesystem->device, last_name (dir));
-	if (exists_in (dir, "dm") || exists_in (dir, "md")) {
-		vmc_text_copy (filesystem->stack, sizeof filesystem->stack,
-			       exists_in (dir, "dm") ? "device-mapper" : "md");
-		return false;
-	}
-	vmc_text_copy (filesystem->stack, sizeof filesystem->stack, "disk");
-	if (exists_in (dir, "partition")) {
-		vmc_text_copy (filesystem->stack, sizeof filesystem->stack, "partition");
-		filesystem->offset = read_sectors (dir, "start");
-		*strrchr (dir, '/') = 0;
-	}
-	vmc_text_copy (filesystem->disk, sizeof filesystem->disk, last_name (dir));
-	filesystem->disk_bytes = read_sectors (dir, "size");
-	if (read_text (dir, "serial", serial, sizeof serial))
-		vmc_text_copy (filesystem->serial, sizeof filesystem->serial, serial);
-	describe_address (dir, filesystem);
-	return true;
-}
-
-/* The node that sysfs names, proved by its number. */
-static bool device_node (const struct vmc_mount *mount, const char *device, char *path, size_t size)
-{
-	struct stat status;
-
-	return snprintf (path, size, "/dev/%s", device) < (int) size && stat (path, &status) == 0 &&
-	       S_ISBLK (status.st_mode) && status.st_rdev == makedev (mount->major, mount->minor);
-}
-
-static void describe_uuid (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)
+/* The others of a btrfs that lies on several. */
+static int add_btrfs_devices (struct vmc_filesystem *filesystem, bool probe, struct vmc_list *devices,
+			      struct vmc_error *err)
 {
 	char path[PATH_MAX];
-	const char *uuid;
-	blkid_probe probe;
+	struct dirent *entry;
+	int result = 0;
+	DIR *directory;
 
-	if (!device_node (mount, filesystem->device, path, sizeof path))
-		return;
-	probe = blkid_new_probe_from_filename (path);
-	if (probe == NULL)
-		return;
-	(void) blkid_probe_enable_superblocks (probe, 1);
-	(void) blkid_probe_set_superblocks_flags (probe, BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE);
-	if (blkid_do_safeprobe (probe) == 0 && blkid_probe_lookup_value (probe, "UUID", &uuid, NULL) == 0)
-		vmc_text_copy (filesystem->uuid, sizeof filesystem->uuid, uuid);
-	blkid_free_probe (probe);
+	(void) snprintf (path, sizeof path, BTRFS_DIRECTORY "/%s/devices", filesystem->uuid);
+	directory = opendir (path);
+	while (directory != NULL && result == 0 && (entry = readdir (directory)) != NULL) {
+		char one[PATH_MAX];
+		dev_t number;
+
+		if (entry->d_name[0] != '.' &&
+		    snprintf (one, sizeof one, "%s/%s", path, entry->d_name) < (int) sizeof one &&
+		    vmc_sysfs_device (one, &number))
+			result = add_device (filesystem, number, probe, devices, err);
+	}
+	if (directory != NULL)
+		(void) closedir (directory);
+	return result;
+}
+
+static int add_devices (const struct vmc_mount *mount, bool probe, struct vmc_list *devices,
+			struct vmc_filesystem *filesystem, struct vmc_error *err)
+{
+	const struct vmc_device *device;
+	char name[VMC_NAME_SIZE];
+
+	if (add_device (filesystem, mount->device, probe, devices, err) < 0)
+		return -1;
+	vmc_device_name (mount->device, name);
+	device = vmc_stack_find (devices, name);
+	if (device != NULL)
+		memcpy (filesystem->uuid, device->uuid, sizeof filesystem->uuid);
+	if (strcmp (filesystem->type, "btrfs") == 0 && filesystem->uuid[0] != 0)
+		return add_btrfs_devices (filesystem, probe, devices, err);
+	return 0;
+}
+
+/* --- what can be done ----------------------------------------------------------------------------- */
+
+static void say_why_not_map (const struct vmc_list *devices, struct vmc_filesystem *filesystem)
+{
+	const struct vmc_name *names = filesystem->devices.items;
+
+	if (strcmp (filesystem->type, "ext4") != 0 && strcmp (filesystem->type, "xfs") != 0)
+		why_not (filesystem->why_not_map, "the kernel cannot map its type, only ext4 and XFS");
+	else
+		why_not (filesystem->why_not_map, vmc_stack_why_not_map (devices, names[0].name));
+}
+
+static void say_why_not_trim (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)
+{
+	if (mount->read_only)
+		why_not (filesystem->why_not_trim, "it is mounted read-only");
+	else if (!vmc_device_takes_discards (mount->device))
+		why_not (filesystem->why_not_trim, "its device does not pass discards on");
 }
 
 static void describe_space (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)
@@ -152,32 +121,46 @@ static void describe_space (const struct vmc_mount *mount, struct vmc_filesystem
 	}
 }
 
-static void why_not (char *reason, const char *text)
+void vmc_filesystem_clear (struct vmc_filesystem *filesystem)
 {
-	vmc_text_copy (reason, VMC_TEXT_SIZE, text);
+	free (filesystem->devices.items);
+	filesystem->devices = (struct vmc_list) {0};
 }
 
-void vmc_filesystem_describe (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)
+int vmc_filesystem_describe (const struct vmc_mount *mount, bool probe, struct vmc_list *devices,
+			     struct vmc_filesystem *filesystem, struct vmc_error *err)
 {
-	bool ext = strcmp (mount->type, "ext4") == 0 || strcmp (mount->type, "ext3") == 0 ||
-		   strcmp (mount->type, "ext2") == 0;
-
 	*filesystem = (struct vmc_filesystem) {0};
 	(void) snprintf (filesystem->filesystem, sizeof filesystem->filesystem, "%u:%u", mount->major, mount->minor);
 	vmc_text_copy (filesystem->type, sizeof filesystem->type, mount->type);
 	vmc_text_copy (filesystem->mount_point, sizeof filesystem->mount_point, mount->mount_point);
-	if (!describe_place (mount, filesystem))
-		why_not (filesystem->why_not_map, "it does not lie directly on a disk or partition");
-	else if (strcmp (mount->type, "ext4") != 0)
-		why_not (filesystem->why_not_map, "only ext4 can be mapped");
-	if (mount->read_only)
-		why_not (filesystem->why_not_trim, "it is mounted read-only");
-	if (ext)
-		describe_uuid (mount, filesystem);
+	if (add_devices (mount, probe, devices, filesystem, err) < 0)
+		return -1;
+	say_why_not_map (devices, filesystem);
+	say_why_not_trim (mount, filesystem);
 	describe_space (mount, filesystem);
+	return 0;
 }
 
-int vmc_filesystems_list (struct vmc_list *list, struct vmc_error *err)
+/* --- the list ------------------------------------------------------------------------------------- */
+
+/* All tables must fit into one answer: devices that come after too many legs are given up. */
+static void limit_tables (struct vmc_list *devices)
+{
+	size_t legs = 0;
+
+	for (size_t i = 0; i < devices->count; i++) {
+		struct vmc_device *device = (struct vmc_device *) devices->items + i;
+		const struct vmc_target *targets = device->targets.items;
+
+		for (size_t j = 0; j < device->targets.count; j++)
+			legs += targets[j].legs.count;
+		if (legs > VMC_LEGS_ALL_MAX && device->targets.count > 0)
+			vmc_stack_give_up (device, "the tables of the devices are too long to be told");
+	}
+}
+
+int vmc_filesystems_list (struct vmc_filesystems_result *result, struct vmc_error *err)
 {
 	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
 	struct vmc_filesystem *filesystems;
@@ -189,9 +172,13 @@ int vmc_filesystems_list (struct vmc_list *list, struct vmc_error *err)
 	filesystems = calloc (mounts.count, sizeof *filesystems);
 	if (filesystems == NULL)
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the list of filesystems");
-	for (size_t i = 0; i < mounts.count; i++)
-		vmc_filesystem_describe (&mounts.items[i], &filesystems[i]);
-	*list = (struct vmc_list) {filesystems, mounts.count};
+	result->filesystems.items = filesystems;
+	for (size_t i = 0; i < mounts.count; i++) {
+		result->filesystems.count++;
+		if (vmc_filesystem_describe (&mounts.items[i], true, &result->devices, &filesystems[i], err) < 0)
+			return -1;
+	}
+	limit_tables (&result->devices);
 	return 0;
 }
 

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "devices.h"
 #include "filesystems.h"
 #include "fsmap.h"
 
@@ -43,25 +44,33 @@ void vmc_freeze_set_note (const char *path)
 
 /* --- preparing -------------------------------------------------------------------------------- */
 
-static int add_target (struct vmc_freeze *freeze, const struct vmc_mount *mount, const char *disk,
+static int take_facts (struct vmc_freeze *freeze, const struct vmc_mount *mount, struct vmc_filesystem *facts,
 		       struct vmc_error *err)
+{
+	if (vmc_filesystem_describe (mount, false, &freeze->devices, facts, err) < 0)
+		return -1;
+	if (facts->why_not_map[0] != 0)
+		return vmc_fail (err, VMC_UNSUPPORTED, 0, "%s", facts->why_not_map);
+	if (!vmc_stack_uses (&freeze->devices, ((struct vmc_name *) facts->devices.items)[0].name, freeze->disk))
+		return vmc_fail (err, VMC_USAGE, EINVAL, "it does not lie on the disk '%s'", freeze->disk);
+	return 0;
+}
+
+static int add_target (struct vmc_freeze *freeze, const struct vmc_mount *mount, struct vmc_error *err)
 {
 	struct vmc_freeze_target *target = &freeze->targets[freeze->count];
 	struct vmc_filesystem facts;
+	int result = take_facts (freeze, mount, &facts, err);
 
-	vmc_filesystem_describe (mount, &facts);
-	if (facts.why_not_map[0] != 0)
-		return vmc_fail (err, VMC_UNSUPPORTED, 0, "%s", facts.why_not_map);
-	if (disk[0] != 0 && strcmp (disk, facts.disk) != 0)
-		return vmc_fail (err, VMC_USAGE, EINVAL, "the filesystems to freeze lie on more than one disk");
-	*target = (struct vmc_freeze_target) {.major = mount->major,
-					      .minor = mount->minor,
-					      .offset = facts.offset,
-					      .depth = mount->depth};
-	memcpy (target->name, facts.filesystem, sizeof target->name);
-	memcpy (target->mount_point, facts.mount_point, sizeof target->mount_point);
-	target->fd = vmc_mount_open (mount, err);
-	if (target->fd < 0)
+	if (result == 0) {
+		*target = (struct vmc_freeze_target) {.device = mount->device, .depth = mount->depth};
+		memcpy (target->on, ((struct vmc_name *) facts.devices.items)[0].name, sizeof target->on);
+		memcpy (target->name, facts.filesystem, sizeof target->name);
+		memcpy (target->mount_point, facts.mount_point, sizeof target->mount_point);
+		target->fd = result = vmc_mount_open (mount, err);
+	}
+	vmc_filesystem_clear (&facts);
+	if (result < 0)
 		return -1;
 	freeze->count++;
 	return 0;
@@ -84,21 +93,18 @@ static int add_targets (const struct vmc_freeze_params *params, struct vmc_freez
 {
 	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
 	const struct vmc_name *names = params->filesystems.items;
-	char disk[VMC_NAME_SIZE] = "";
 
+	memcpy (freeze->disk, params->disk, sizeof freeze->disk);
 	if (vmc_mounts_read (&mounts, err) < 0)
 		return -1;
 	for (size_t i = 0; i < params->filesystems.count; i++) {
 		const struct vmc_mount *mount = vmc_filesystems_find (&mounts, names[i].name);
-		struct vmc_filesystem facts;
 
 		if (mount == NULL || named_twice (freeze, names[i].name))
 			return vmc_fail (err, VMC_USAGE, ENOENT, "filesystem '%s' is %s", names[i].name,
 					 mount ? "named twice" : "not mounted");
-		if (add_target (freeze, mount, disk, err) < 0)
+		if (add_target (freeze, mount, err) < 0)
 			return vmc_fail_in (err, "filesystem '%s'", names[i].name);
-		vmc_filesystem_describe (mount, &facts);
-		memcpy (disk, facts.disk, sizeof disk);
 	}
 	qsort (freeze->targets, freeze->count, sizeof *freeze->targets, deepest_first);
 	return 0;
@@ -154,6 +160,7 @@ void vmc_freeze_close (struct vmc_freeze *freeze)
 void vmc_freeze_clear (struct vmc_freeze *freeze)
 {
 	vmc_freeze_close (freeze);
+	vmc_stack_clear (&freeze->devices);
 	vmc_extents_clear (&freeze->map);
 	*freeze = (struct vmc_freeze) {0};
 }
@@ -295,6 +302,26 @@ static int send_map (struct keeper *keeper, const struct vmc_extents *map, struc
 	return 0;
 }
 
+/* The free ranges of one filesystem, down to the disk; those on other disks are left out. */
+static int map_one (struct keeper *keeper, const struct vmc_freeze_target *target, struct vmc_extents *map,
+		    struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents free = {0};
+	const struct vmc_freeze *freeze = keeper->freeze;
+
+	if (vmc_fsmap_free (target->fd, target->device, &free, &keeper->report.flag, err) < 0)
+		return -1;
+	for (size_t i = 0; i < free.count; i++) {
+		if (map->count >= VMC_MAP_MAX_RANGES) {
+			keeper->report.flag = false;
+			return 0;
+		}
+		if (vmc_stack_map (&freeze->devices, target->on, &free.items[i], freeze->disk, map, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int map_all (struct keeper *keeper, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents map = {0};
@@ -303,13 +330,31 @@ static int map_all (struct keeper *keeper, struct vmc_error *err)
 	for (size_t i = 0; i < keeper->freeze->count; i++) {
 		const struct vmc_freeze_target *target = &keeper->freeze->targets[i];
 
-		if (vmc_fsmap_free (target->fd, target->major, target->minor, target->offset, &map,
-				    &keeper->report.flag, err) < 0)
+		if (map_one (keeper, target, &map, err) < 0)
 			return vmc_fail_in (err, "'%s'", target->mount_point);
 		if (check_deadline (keeper, err) < 0)
 			return -1;
 	}
 	return send_map (keeper, &map, err);
+}
+
+/* Do the filesystems still lie where they did? A table of the device mapper can be changed below a frozen filesystem. */
+static bool places_held (const struct vmc_freeze *freeze)
+{
+	struct vmc_list now = {0};
+	struct vmc_error ignored;
+	bool same = true;
+
+	for (size_t i = 0; i < freeze->count && same; i++)
+		same = vmc_devices_add (&now, freeze->targets[i].device, false, &ignored) == 0;
+	for (size_t i = 0; i < freeze->devices.count && same; i++) {
+		const struct vmc_device *before = (const struct vmc_device *) freeze->devices.items + i;
+		const struct vmc_device *after = vmc_stack_find (&now, before->device);
+
+		same = after != NULL && vmc_stack_same_device (before, after);
+	}
+	vmc_stack_clear (&now);
+	return same;
 }
 
 /* Wait for a word from the agent, its death, or the deadline; all three mean "thaw", true only the first. The word is
@@ -331,7 +376,7 @@ static bool wait_for_end (const struct keeper *keeper)
 void vmc_freeze_keeper (int fd, void *argument)
 {
 	struct keeper keeper = {.fd = fd, .freeze = argument};
-	bool asked;
+	bool asked, in_place;
 
 	keeper.progress = keeper.freeze->progress;
 	if (freeze_all (&keeper, &keeper.report.error) < 0 || map_all (&keeper, &keeper.report.error) < 0) {
@@ -343,7 +388,8 @@ void vmc_freeze_keeper (int fd, void *argument)
 	}
 	keeper.report.kind = VMC_REPORT_FROZEN;
 	asked = vmc_worker_report (fd, &keeper.report) && wait_for_end (&keeper);
-	keeper.report.flag = thaw (&keeper) && asked;
+	in_place = asked && places_held (keeper.freeze);
+	keeper.report.flag = thaw (&keeper) && in_place;
 	keeper.report.kind = VMC_REPORT_DONE;
 	keeper.report.value = vmc_now_ms () - keeper.progress->since_ms;
 	(void) vmc_worker_report (fd, &keeper.report);

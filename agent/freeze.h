@@ -9,9 +9,9 @@
 /* What one filesystem needs to be frozen, mapped and thawed. */
 struct vmc_freeze_target {
 	int fd; /* an open directory of it */
-	unsigned major, minor;
-	uint64_t offset; /* bytes, on its disk */
-	int depth;       /* of its mount point */
+	dev_t device;
+	int depth;                   /* of its mount point */
+	char on[VMC_NAME_SIZE];      /* its device, in the list of devices */
 	char name[VMC_NAME_SIZE];
 	char mount_point[VMC_TEXT_SIZE];
 };
@@ -26,8 +26,10 @@ struct vmc_freeze_progress {
 /* The freeze of a session, from the request until a new session: also after it has ended, for "map" and "thaw". */
 struct vmc_freeze {
 	char token[VMC_NAME_SIZE]; /* empty: there was no freeze */
+	char disk[VMC_NAME_SIZE];  /* of which the map is */
 	struct vmc_freeze_target *targets;
 	size_t count;
+	struct vmc_list devices;              /* struct vmc_device: what the targets lie on */
 	struct vmc_freeze_progress *progress; /* shared with the keeper */
 	uint64_t deadline_ms;                 /* length, as asked for */
 	bool active;                          /* the keeper has not reported its end */
@@ -38,7 +40,7 @@ struct vmc_freeze {
 	struct vmc_extents map; /* of the disk */
 };
 
-/* Check and open the filesystems that PARAMS names: mappable, all on one disk, children before their parents.
+/* Check and open the filesystems that PARAMS names: mappable, each on the disk, children before their parents.
  * Nothing is frozen yet. On failure FREEZE is empty. */
 int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -15,13 +15,13 @@
 #define PAGE_RECORDS 1024
 
 /* Records name devices as the kernel encodes them for user space: (minor & 0xFF) | major << 8 | (minor & ~0xFF) << 12. */
-static unsigned encode_device (unsigned major, unsigned minor)
+static unsigned encode_device (dev_t device)
 {
-	return (minor & 0xFFu) | (major << 8) | ((minor & ~0xFFu) << 12);
+	return (minor (device) & 0xFFu) | (major (device) << 8) | ((minor (device) & ~0xFFu) << 12);
 }
 
-static int take_record (const struct fsmap *record, unsigned device, uint64_t offset, struct vmc_extents *map,
-			bool *complete, struct vmc_error *err)
+static int take_record (const struct fsmap *record, unsigned device, struct vmc_extents *map, bool *complete,
+			struct vmc_error *err)
 {
 	if (record->fmr_device != device || !(record->fmr_flags & FMR_OF_SPECIAL_OWNER) ||
 	    record->fmr_owner != FMR_OWN_FREE)
@@ -30,16 +30,13 @@ static int take_record (const struct fsmap *record, unsigned device, uint64_t of
 		*complete = false;
 		return 0;
 	}
-	if (record->fmr_physical > INT64_MAX - offset)
-		return vmc_fail (err, VMC_FAILED, ERANGE, "the kernel named a range beyond 2^63 bytes");
-	return vmc_extents_add (map, offset + record->fmr_physical, record->fmr_length, err);
+	return vmc_extents_add (map, record->fmr_physical, record->fmr_length, err);
 }
 
-int vmc_fsmap_free (int fd, unsigned major, unsigned minor, uint64_t offset, struct vmc_extents *map, bool *complete,
-		    struct vmc_error *err)
+int vmc_fsmap_free (int fd, dev_t device, struct vmc_extents *map, bool *complete, struct vmc_error *err)
 {
 	struct fsmap_head *head = calloc (1, fsmap_sizeof (PAGE_RECORDS));
-	unsigned device = encode_device (major, minor);
+	unsigned number = encode_device (device);
 	bool last = false;
 	int result = 0;
 
@@ -56,7 +53,7 @@ int vmc_fsmap_free (int fd, unsigned major, unsigned minor, uint64_t offset, str
 		}
 		last = head->fmh_entries == 0;
 		for (unsigned i = 0; i < head->fmh_entries && result == 0; i++) {
-			result = take_record (&head->fmh_recs[i], device, offset, map, complete, err);
+			result = take_record (&head->fmh_recs[i], number, map, complete, err);
 			last = last || (head->fmh_recs[i].fmr_flags & FMR_OF_LAST);
 		}
 		if (!last)

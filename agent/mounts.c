@@ -10,10 +10,16 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+static void clear_mount (struct vmc_mount *mount)
+{
+	free (mount->mount_point);
+	free (mount->source);
+}
+
 void vmc_mounts_clear (struct vmc_mounts *mounts)
 {
 	for (size_t i = 0; i < mounts->count; i++)
-		free (mounts->items[i].mount_point);
+		clear_mount (&mounts->items[i]);
 	free (mounts->items);
 	*mounts = (struct vmc_mounts) {0};
 }
@@ -42,7 +48,7 @@ static char *unescape (const char *text)
 struct line {
 	int id, parent;
 	unsigned major, minor;
-	char *root, *mount_point, *type;
+	char *root, *mount_point, *type, *source;
 	bool read_only;
 };
 
@@ -66,10 +72,10 @@ static bool parse_line (char *text, struct line *line)
 	line->root = strtok_r (text + used, " ", &save);
 	line->mount_point = strtok_r (NULL, " ", &save);
 	line->type = strtok_r (rest + 3, " ", &save);
-	(void) strtok_r (NULL, " ", &save);
+	line->source = strtok_r (NULL, " ", &save);
 	options = strtok_r (NULL, " ", &save);
 	line->read_only = options != NULL && is_read_only (options);
-	return line->root && line->mount_point && line->type;
+	return line->id >= 0 && line->root && line->mount_point && line->type && line->source;
 }
 
 static bool known (const struct vmc_mounts *mounts, const struct line *line)
@@ -78,6 +84,11 @@ static bool known (const struct vmc_mounts *mounts, const struct line *line)
 		if (mounts->items[i].major == line->major && mounts->items[i].minor == line->minor)
 			return true;
 	return false;
+}
+
+static bool may_have_device (const struct line *line)
+{
+	return line->major != 0 || strncmp (line->source, "/dev/", 5) == 0;
 }
 
 /* A path lies deeper than the mount it is on; "/" is the shallowest. */
@@ -98,11 +109,14 @@ static int add (struct vmc_mounts *mounts, const struct line *line, struct vmc_e
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the list of mounts");
 	mounts->items = items;
 	mount = &items[mounts->count];
-	*mount = (struct vmc_mount) {.major = line->major, .minor = line->minor};
-	mount->mount_point = unescape (line->mount_point);
-	if (mount->mount_point == NULL)
-		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the list of mounts");
+	*mount = (struct vmc_mount) {.id = (uint64_t) line->id, .major = line->major, .minor = line->minor};
+	if (line->major != 0)
+		mount->device = makedev (line->major, line->minor);
 	mounts->count++;
+	mount->mount_point = unescape (line->mount_point);
+	mount->source = unescape (line->source);
+	if (mount->mount_point == NULL || mount->source == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the list of mounts");
 	(void) snprintf (mount->type, sizeof mount->type, "%s", line->type);
 	mount->read_only = line->read_only;
 	mount->depth = depth_of (mount->mount_point);
@@ -110,7 +124,7 @@ static int add (struct vmc_mounts *mounts, const struct line *line, struct vmc_e
 }
 
 /* Take the lines whose root in the filesystem is "/", or, after that, the others: a bind mount of a folder is as good as the
- * filesystem's own mount, but only where that one is not seen. Major 0 is no block device. */
+ * filesystem's own mount, but only where that one is not seen. Major 0 has no block device of that number, but may name one. */
 static int take_lines (const char *text, bool whole, struct vmc_mounts *mounts, struct vmc_error *err)
 {
 	char *copy = strdup (text), *save = NULL;
@@ -121,7 +135,7 @@ static int take_lines (const char *text, bool whole, struct vmc_mounts *mounts, 
 	for (char *one = strtok_r (copy, "\n", &save); one != NULL && result == 0; one = strtok_r (NULL, "\n", &save)) {
 		struct line line = {0};
 
-		if (parse_line (one, &line) && line.major != 0 && (strcmp (line.root, "/") == 0) == whole &&
+		if (parse_line (one, &line) && may_have_device (&line) && (strcmp (line.root, "/") == 0) == whole &&
 		    !known (mounts, &line) && mounts->count < VMC_FILESYSTEMS_MAX)
 			result = add (mounts, &line, err);
 	}
@@ -136,6 +150,25 @@ int vmc_mounts_parse (const char *text, struct vmc_mounts *mounts, struct vmc_er
 	return take_lines (text, false, mounts, err);
 }
 
+/* Leave out what has no block device after all, as FUSE with its /dev/fuse. */
+static void find_devices (struct vmc_mounts *mounts)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < mounts->count; i++) {
+		struct vmc_mount *mount = &mounts->items[i];
+		struct stat status;
+
+		if (mount->device == 0 && stat (mount->source, &status) == 0 && S_ISBLK (status.st_mode))
+			mount->device = status.st_rdev;
+		if (mount->device == 0)
+			clear_mount (mount);
+		else
+			mounts->items[kept++] = *mount;
+	}
+	mounts->count = kept;
+}
+
 int vmc_mounts_read (struct vmc_mounts *mounts, struct vmc_error *err)
 {
 	FILE *file = fopen ("/proc/self/mountinfo", "re");
@@ -148,20 +181,39 @@ int vmc_mounts_read (struct vmc_mounts *mounts, struct vmc_error *err)
 		result = vmc_fail (err, VMC_FAILED, errno, "cannot read /proc/self/mountinfo");
 	else
 		result = vmc_mounts_parse (text, mounts, err);
+	find_devices (mounts);
 	if (file != NULL)
 		(void) fclose (file);
 	free (text);
 	return result;
 }
 
+/* By the number of the mount, which kernels from 5.8 on tell, or by that of the filesystem, which is of no use for btrfs: each of
+ * its subvolumes has one of its own. */
+static bool is_mount (int fd, const struct vmc_mount *mount)
+{
+	struct statx status = {0};
+	unsigned mask = STATX_BASIC_STATS;
+
+#ifdef STATX_MNT_ID
+	mask |= STATX_MNT_ID;
+#endif
+	if (statx (fd, "", AT_EMPTY_PATH, mask, &status) < 0)
+		return false;
+#ifdef STATX_MNT_ID
+	if ((status.stx_mask & STATX_MNT_ID) && status.stx_mnt_id == mount->id)
+		return true;
+#endif
+	return mount->major != 0 && status.stx_dev_major == mount->major && status.stx_dev_minor == mount->minor;
+}
+
 int vmc_mount_open (const struct vmc_mount *mount, struct vmc_error *err)
 {
-	struct stat status;
 	int fd = open (mount->mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", mount->mount_point);
-	if (fstat (fd, &status) == 0 && status.st_dev == makedev (mount->major, mount->minor))
+	if (is_mount (fd, mount))
 		return fd;
 	(void) close (fd);
 	return vmc_fail (err, VMC_UNSUPPORTED, 0, "another filesystem is mounted over '%s'", mount->mount_point);

@@ -4,11 +4,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "error.h"
 
 struct vmc_mount {
-	unsigned major, minor; /* of the block device */
+	uint64_t id;           /* of the mount, as statx(2) tells it, too */
+	unsigned major, minor; /* of the filesystem; major 0: one that btrfs and others make up */
+	dev_t device;          /* the block device, the first of several */
+	char *source;          /* "/dev/vda2", unescaped; may be anything */
 	char type[VMC_NAME_SIZE];
 	char *mount_point; /* unescaped */
 	bool read_only;    /* the filesystem, not just this mount */
@@ -25,11 +30,12 @@ struct vmc_mounts {
 
 void vmc_mounts_clear (struct vmc_mounts *mounts) __attribute__ ((nonnull));
 
-/* Parse TEXT in the format of proc(5), "mountinfo". Lines that do not fit it are passed over. */
+/* Parse TEXT in the format of proc(5), "mountinfo". Lines that do not fit it are passed over. The block device of a filesystem
+ * with major 0 is not known then. */
 int vmc_mounts_parse (const char *text, struct vmc_mounts *mounts, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Read /proc/self/mountinfo. */
+/* Read /proc/self/mountinfo. A filesystem with major 0 counts if its source is a block device. */
 int vmc_mounts_read (struct vmc_mounts *mounts, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* Open MOUNT's directory, proving that it is this filesystem and not one mounted over it. Returns a descriptor. */

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "devices.h"
 #include "filesystems.h"
 #include "frame.h"
 #include "freeze.h"
@@ -281,13 +282,14 @@ static int do_hello (struct server *server, uint64_t id, void *params, struct vm
 static int do_filesystems (struct server *server, uint64_t id, void *params, struct vmc_error *err)
 {
 	struct vmc_filesystems_result result = {0};
+	int listed;
 
 	(void) params;
-	if (vmc_filesystems_list (&result.filesystems, err) < 0)
-		return -1;
-	answer (server, id, VMC_FILESYSTEMS, &result);
-	free (result.filesystems.items);
-	return 0;
+	listed = vmc_filesystems_list (&result, err);
+	if (listed == 0)
+		answer (server, id, VMC_FILESYSTEMS, &result);
+	vmc_fields_clear (vmc_method (VMC_FILESYSTEMS)->result, &result);
+	return listed;
 }
 
 static int must_be_idle (struct server *server, struct vmc_error *err)
@@ -309,11 +311,27 @@ static int start_job (struct server *server, uint64_t id, enum vmc_method method
 	return 0;
 }
 
+/* The filesystem NAME, if it can be trimmed. */
+static int check_trim (const struct vmc_mount *mount, const char *name, struct vmc_error *err)
+{
+	struct vmc_filesystem facts;
+	struct vmc_list devices = {0};
+	int result;
+
+	if (mount == NULL)
+		return vmc_fail (err, VMC_USAGE, ENOENT, "filesystem '%s' is not mounted", name);
+	result = vmc_filesystem_describe (mount, false, &devices, &facts, err);
+	if (result == 0 && facts.why_not_trim[0] != 0)
+		result = vmc_fail (err, VMC_UNSUPPORTED, 0, "filesystem '%s': %s", name, facts.why_not_trim);
+	vmc_filesystem_clear (&facts);
+	vmc_stack_clear (&devices);
+	return result;
+}
+
 static int do_trim (struct server *server, uint64_t id, void *params, struct vmc_error *err)
 {
 	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
 	const struct vmc_trim_params *trim = params;
-	struct vmc_filesystem facts;
 	const struct vmc_mount *mount;
 	struct vmc_trim_job job;
 	int result;
@@ -321,13 +339,9 @@ static int do_trim (struct server *server, uint64_t id, void *params, struct vmc
 	if (must_be_idle (server, err) < 0 || vmc_mounts_read (&mounts, err) < 0)
 		return -1;
 	mount = vmc_filesystems_find (&mounts, trim->filesystem);
-	if (mount == NULL)
-		return vmc_fail (err, VMC_USAGE, ENOENT, "filesystem '%s' is not mounted", trim->filesystem);
-	vmc_filesystem_describe (mount, &facts);
-	if (facts.why_not_trim[0] != 0)
-		return vmc_fail (err, VMC_UNSUPPORTED, 0, "filesystem '%s': %s", trim->filesystem, facts.why_not_trim);
-	job = (struct vmc_trim_job) {.size_bytes =
-					     facts.disk_bytes > 0 ? facts.disk_bytes - facts.offset : facts.size_bytes,
+	if (check_trim (mount, trim->filesystem, err) < 0)
+		return -1;
+	job = (struct vmc_trim_job) {.size_bytes = vmc_device_bytes (mount->device),
 				     .minimum_bytes = trim->minimum_bytes,
 				     .force = trim->force};
 	job.fd = vmc_mount_open (mount, err);

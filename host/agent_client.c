@@ -233,7 +233,12 @@ int vmc_agent_filesystems (struct vmc_agent *agent, struct vmc_filesystems_resul
 	struct vmc_session_params params;
 
 	SET_SESSION (params, agent);
-	return request (agent, VMC_FILESYSTEMS, &params, ANSWER_MS, result, err);
+	if (request (agent, VMC_FILESYSTEMS, &params, ANSWER_MS, result, err) < 0)
+		return -1;
+	if (vmc_stack_check (&result->devices, err) == 0)
+		return 0;
+	vmc_fields_clear (vmc_method (VMC_FILESYSTEMS)->result, result);
+	return vmc_fail_in (err, "the agent's answer to 'filesystems'");
 }
 
 int vmc_agent_trim (struct vmc_agent *agent, const char *filesystem, bool force, unsigned timeout_ms,
@@ -250,14 +255,15 @@ int vmc_agent_trim (struct vmc_agent *agent, const char *filesystem, bool force,
 	return 0;
 }
 
-int vmc_agent_freeze (struct vmc_agent *agent, const struct vmc_name *filesystems, size_t count, unsigned deadline_ms,
-		      unsigned timeout_ms, char *token, struct vmc_error *err)
+int vmc_agent_freeze (struct vmc_agent *agent, const char *disk, const struct vmc_name *filesystems, size_t count,
+		      unsigned deadline_ms, unsigned timeout_ms, char *token, struct vmc_error *err)
 {
 	struct vmc_freeze_params params = {.filesystems = {(void *) filesystems, count}, .deadline_ms = deadline_ms};
 	struct vmc_freeze_result result = {0};
 	bool all;
 
 	SET_SESSION (params, agent);
+	vmc_text_copy (params.disk, sizeof params.disk, disk);
 	if (request (agent, VMC_FREEZE, &params, timeout_ms, &result, err) < 0)
 		return -1;
 	all = result.frozen.count == count;

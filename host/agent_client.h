@@ -45,17 +45,18 @@ const char *vmc_agent_version (const struct vmc_agent *agent) __attribute__ ((no
 void vmc_agent_on_progress (struct vmc_agent *agent, vmc_agent_progress *progress, void *opaque)
 	__attribute__ ((nonnull (1)));
 
-/* RESULT (all zero before) is to be cleared by vmc_fields_clear with the table of the method. An error of the agent's
+/* RESULT (all zero before) is to be cleared by vmc_fields_clear with the table of the method. The list of devices of the
+ * answer can be followed (vmc_stack_check). An error of the agent's
  * becomes ours, its text escaped. VMC_TIMEOUT: what the agent did is unknown. */
 int vmc_agent_filesystems (struct vmc_agent *agent, struct vmc_filesystems_result *result, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 int vmc_agent_trim (struct vmc_agent *agent, const char *filesystem, bool force, unsigned timeout_ms,
 		    uint64_t *trimmed_bytes, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
-/* Freeze COUNT filesystems for at most DEADLINE_MS; TOKEN has VMC_NAME_SIZE bytes. TIMEOUT_MS: for the agent to sync
+/* Freeze COUNT filesystems for at most DEADLINE_MS; the free map will be that of the guest's DISK ("254:0"); TOKEN has VMC_NAME_SIZE bytes. TIMEOUT_MS: for the agent to sync
  * them before and to answer. */
-int vmc_agent_freeze (struct vmc_agent *agent, const struct vmc_name *filesystems, size_t count, unsigned deadline_ms,
-		      unsigned timeout_ms, char *token, struct vmc_error *err)
+int vmc_agent_freeze (struct vmc_agent *agent, const char *disk, const struct vmc_name *filesystems, size_t count,
+		      unsigned deadline_ms, unsigned timeout_ms, char *token, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
 /* 0 also when the freeze did not hold: see RESULT. */

@@ -12,7 +12,7 @@
 #include "base.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +22,7 @@
 #include "interrupt.h"
 #include "new_image.h"
 #include "progress.h"
+#include "trust.h"
 
 #define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
 #define ROOM_LOW_BYTES (UINT64_C (64) << 20)
@@ -62,7 +63,8 @@ static int freeze (struct vmc_base *base, struct vmc_error *err)
 	for (size_t i = 0; i < facts->filesystem_count; i++)
 		if (facts->filesystems[i]->why_not_map[0] == 0)
 			memcpy (names[count++].name, facts->filesystems[i]->filesystem, sizeof names[0].name);
-	if (vmc_agent_freeze (base->run->agent, names, count, deadline_ms, FREEZE_ANSWER_MS, base->token, err) == 0)
+	if (vmc_agent_freeze (base->run->agent, facts->guest_disk->device, names, count, deadline_ms, FREEZE_ANSWER_MS,
+			      base->token, err) == 0)
 		return 0;
 	vmc_run_drop_agent (base->run); /* whatever it did: it thaws now */
 	return vmc_fail_in (err, "cannot freeze the guest");
@@ -133,73 +135,32 @@ static int guard_base (struct vmc_base *base, struct vmc_error *err)
 
 static int read_base (struct vmc_base *base, struct vmc_error *err)
 {
-	int fd, result;
+	struct vmc_claims claims = {0};
+	int fd = -1, result = vmc_trust_claims (base->facts, &claims, err);
 
-	fd = vmc_guard_connect (&base->guard, err);
-	if (fd < 0)
-		return -1;
-	result = vmc_reader_run (fd, base->report->virtual_bytes, vmc_now_ms () + READER_MS, &base->reading, err);
-	(void) close (fd);
-	return result;
-}
-
-static const struct vmc_witness *find_place (const struct vmc_reading *reading, const struct vmc_filesystem *filesystem)
-{
-	for (size_t i = 0; i < reading->count; i++)
-		if (reading->places[i].offset == filesystem->offset &&
-		    strcmp (reading->places[i].uuid, filesystem->uuid) == 0)
-			return &reading->places[i];
-	return NULL;
-}
-
-static void note (struct vmc_disk_report *report, const char *what, const char *why)
-{
-	size_t used = strlen (report->notes);
-
-	(void) snprintf (report->notes + used, sizeof report->notes - used, "%s%s: %s", used ? "; " : "", what, why);
-}
-
-/* Keep of the reader's ranges those in filesystems that the agent froze, by place and UUID. */
-static int trusted_ranges (struct vmc_base *base, struct vmc_extents *trusted, struct vmc_error *err)
-{
-	const char *last_reason = "the reader finds none of the guest's filesystems where the guest says they are";
-	struct vmc_extents places = {0};
-	int result = 0;
-
-	for (size_t i = 0; i < base->facts->filesystem_count && result == 0; i++) {
-		const struct vmc_filesystem *filesystem = base->facts->filesystems[i];
-		const struct vmc_witness *place = find_place (&base->reading, filesystem);
-
-		if (filesystem->why_not_map[0] != 0) {
-			note (base->report, filesystem->mount_point, filesystem->why_not_map);
-		} else if (place == NULL || !place->usable) {
-			last_reason = place ? place->why_not
-					    : "the base has no ext4 with its UUID at the place that the guest names";
-			note (base->report, filesystem->mount_point, last_reason);
-		} else {
-			result = vmc_extents_add (&places, place->offset, place->length, err);
-		}
-	}
-	if (result == 0 && places.count == 0)
-		result = vmc_fail (err, VMC_REFUSED, 0, "nothing in the base can be trusted: %s", last_reason);
-	vmc_extents_normalise (&places);
 	if (result == 0)
-		result = vmc_extents_intersect (&base->reading.free, &places, trusted, err);
-	vmc_extents_clear (&places);
-	return result;
+		fd = vmc_guard_connect (&base->guard, err);
+	if (fd >= 0) {
+		result = vmc_reader_run (fd, base->report->virtual_bytes, &claims, vmc_now_ms () + READER_MS,
+					 &base->reading, err);
+		(void) close (fd);
+	}
+	free (claims.filesystems.items);
+	return fd < 0 ? -1 : result;
 }
 
 static int find_free (struct vmc_base *base, struct vmc_error *err)
 {
-	VMC_CLEANUP_EXTENTS struct vmc_extents trusted = {0};
+	struct vmc_disk_report *report = base->report;
 
 	/* A guest that stands still for want of space does not answer: look for it before. */
 	if (vmc_base_step (base, "read the base", err) < 0 ||
-	    vmc_agent_map (base->run->agent, base->token, base->report->virtual_bytes, &base->agent_map, err) < 0 ||
-	    read_base (base, err) < 0 || trusted_ranges (base, &trusted, err) < 0 ||
-	    vmc_extents_intersect (&trusted, &base->agent_map, &base->free, err) < 0)
+	    vmc_agent_map (base->run->agent, base->token, report->virtual_bytes, &base->agent_map, err) < 0 ||
+	    read_base (base, err) < 0 ||
+	    vmc_trust (base->facts, &base->reading, &base->agent_map, &base->free, report->notes, sizeof report->notes,
+		       err) < 0)
 		return -1;
-	base->report->free_bytes = vmc_extents_total (&base->free);
+	report->free_bytes = vmc_extents_total (&base->free);
 	return 0;
 }
 

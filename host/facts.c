@@ -15,58 +15,91 @@ static bool same_address (const char *xml, const char *guest)
 	return guest != NULL && strcmp (xml + 5, guest + 1) == 0;
 }
 
-static bool same_bus (const struct vmc_disk *disk, const struct vmc_filesystem *filesystem)
+static bool same_bus (const struct vmc_disk *disk, const struct vmc_device *device)
 {
 	const char *prefix = strcmp (disk->bus, "virtio") == 0 ? "virtio " : "scsi ";
 
-	return filesystem->address[0] == 0 || strncmp (filesystem->address, prefix, strlen (prefix)) == 0;
+	return device->address[0] == 0 || strncmp (device->address, prefix, strlen (prefix)) == 0;
 }
 
 /* A serial that both know decides; else the address, where both know it. The kernel cuts the serial of a virtio disk after 20
  * characters. */
-static bool may_be (const struct vmc_disk *disk, uint64_t virtual_bytes, const struct vmc_filesystem *filesystem)
+static bool may_be (const struct vmc_disk *disk, uint64_t virtual_bytes, const struct vmc_device *device)
 {
-	if (filesystem->disk[0] == 0 || filesystem->disk_bytes != virtual_bytes || !same_bus (disk, filesystem))
+	if (strcmp (device->kind, VMC_KIND_DISK) != 0 || device->bytes != virtual_bytes || !same_bus (disk, device))
 		return false;
-	if (disk->serial[0] != 0 && filesystem->serial[0] != 0)
-		return strncmp (disk->serial, filesystem->serial, 20) == 0;
-	return disk->address[0] == 0 || filesystem->address[0] == 0 ||
-	       same_address (disk->address, filesystem->address);
+	if (disk->serial[0] != 0 && device->serial[0] != 0)
+		return strncmp (disk->serial, device->serial, 20) == 0;
+	return disk->address[0] == 0 || device->address[0] == 0 || same_address (disk->address, device->address);
 }
 
-/* The name of the guest's disk, or NULL. */
-static const char *choose_disk (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all,
-				size_t count)
+/* The guest's disk, or NULL. */
+static const struct vmc_device *choose_disk (struct vmc_disk_facts *facts, uint64_t virtual_bytes,
+					     const struct vmc_list *devices)
 {
-	const char *only = NULL;
+	const struct vmc_device *all = devices->items, *only = NULL;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < devices->count; i++) {
 		if (!may_be (facts->disk, virtual_bytes, &all[i]))
 			continue;
-		if (only != NULL && strcmp (only, all[i].disk) != 0) {
+		if (only != NULL) {
 			(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
 					 "it cannot be told which of the guest's disks this is; give it a <serial>");
 			return NULL;
 		}
-		only = all[i].disk;
+		only = &all[i];
 	}
 	if (only == NULL)
 		(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
-				 "the guest has no filesystem mounted that lies directly on this disk or a partition "
-				 "of it");
+				 "the guest has no filesystem mounted that lies on this disk");
 	return only;
 }
 
-void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all,
-		      size_t count)
+const char *vmc_facts_device (const struct vmc_filesystem *filesystem)
 {
-	const char *disk = choose_disk (facts, virtual_bytes, all, count);
+	return filesystem->devices.count == 1 ? ((const struct vmc_name *) filesystem->devices.items)[0].name : NULL;
+}
 
-	for (size_t i = 0; disk != NULL && i < count && facts->filesystem_count < VMC_FILESYSTEMS_MAX; i++) {
-		if (strcmp (all[i].disk, disk) != 0)
+static bool lies_on_disk (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem)
+{
+	const struct vmc_name *names = filesystem->devices.items;
+
+	for (size_t i = 0; i < filesystem->devices.count; i++)
+		if (vmc_stack_uses (facts->devices, names[i].name, facts->guest_disk->device))
+			return true;
+	return false;
+}
+
+/* BYTES of a filesystem, or as much of them as it has on this disk, by the part of its device that lies here. */
+static uint64_t share (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem, uint64_t bytes)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents here = {0};
+	const char *name = vmc_facts_device (filesystem);
+	const struct vmc_device *device = name ? vmc_stack_find (facts->devices, name) : NULL;
+	struct vmc_error ignored;
+	uint64_t total;
+
+	if (device == NULL || device->bytes == 0 ||
+	    vmc_stack_map (facts->devices, name, &(struct vmc_extent) {0, device->bytes}, facts->guest_disk->device,
+			   &here, &ignored) < 0)
+		return bytes;
+	total = vmc_extents_total (&here);
+	return total >= device->bytes ? bytes : (uint64_t) ((double) bytes / (double) device->bytes * (double) total);
+}
+
+void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystems_result *guest)
+{
+	const struct vmc_filesystem *all = guest->filesystems.items;
+
+	facts->devices = &guest->devices;
+	facts->guest_disk = choose_disk (facts, virtual_bytes, &guest->devices);
+	for (size_t i = 0; facts->guest_disk != NULL && i < guest->filesystems.count; i++) {
+		uint64_t used = all[i].size_bytes > all[i].free_bytes ? all[i].size_bytes - all[i].free_bytes : 0;
+
+		if (!lies_on_disk (facts, &all[i]))
 			continue;
 		facts->filesystems[facts->filesystem_count++] = &all[i];
-		facts->free_bytes += all[i].free_bytes;
-		facts->used_bytes += all[i].size_bytes > all[i].free_bytes ? all[i].size_bytes - all[i].free_bytes : 0;
+		facts->free_bytes += share (facts, &all[i], all[i].free_bytes);
+		facts->used_bytes += share (facts, &all[i], used);
 	}
 }

@@ -39,17 +39,22 @@ struct vmc_disk_facts {
 	uint64_t write_bytes_per_s;       /* of the guest to this disk, just now */
 	char why_no_punch[VMC_TEXT_SIZE]; /* empty: holes can be punched */
 
-	/* In the guest: the filesystems on this disk. */
+	/* In the guest: the disk, and the filesystems that lie on it, at least in part. */
+	const struct vmc_list *devices;     /* struct vmc_device: all of the guest's */
+	const struct vmc_device *guest_disk; /* NULL: not found */
 	const struct vmc_filesystem *filesystems[VMC_FILESYSTEMS_MAX];
 	size_t filesystem_count;
 	char why_no_guest_disk[VMC_TEXT_SIZE];
-	uint64_t free_bytes, used_bytes; /* of these filesystems, as the guest counts */
+	uint64_t free_bytes, used_bytes; /* of these filesystems on this disk, as the guest counts */
 };
 
-/* Which of the guest's filesystems lie on the disk of FACTS, of VIRTUAL_BYTES? Fills the guest's part of FACTS. The guest's disk
- * is the one of that size and bus, with the serial of the domain's XML, or without one at the address of the XML; if several
- * fit, none is taken. Only a pointer for the agent: the reader proves by content what lies in the base. */
-void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystem *all,
-		      size_t count) __attribute__ ((nonnull (1)));
+/* Which of the guest's filesystems lie on the disk of FACTS, of VIRTUAL_BYTES? Fills the guest's part of FACTS, which borrows from
+ * GUEST. The guest's disk is the one of that size and bus, with the serial of the domain's XML, or without one at the address of
+ * the XML; if several fit, none is taken. Only a pointer for the agent: the reader proves by content what lies in the base. */
+void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystems_result *guest)
+	__attribute__ ((nonnull));
+
+/* The device that FILESYSTEM lies on, "253:0"; NULL: on several, or none that is known. */
+const char *vmc_facts_device (const struct vmc_filesystem *filesystem) __attribute__ ((nonnull));
 
 #endif

@@ -104,8 +104,8 @@ int main (int argc, char **argv)
 	struct vmc_connection connection;
 	int status;
 
-	if (argc == 2 && strcmp (argv[1], VMC_READER_OPTION) == 0)
-		_exit (vmc_reader_main ()); /* with the rights that it has left, no library could tidy up */
+	if (argc >= 2 && strcmp (argv[1], VMC_READER_OPTION) == 0)
+		_exit (vmc_reader_main (argc > 2)); /* with the rights that it has left, no library could tidy up */
 	if (argc == 5 && strcmp (argv[1], VMC_KEEPER_OPTION) == 0)
 		return vmc_keeper_main (argv + 2);
 	(void) setlocale (LC_CTYPE, "");

@@ -183,7 +183,8 @@ static int find_free (struct vmc_offline *offline, struct vmc_error *err)
 	fd = vmc_guard_connect (&offline->guard, err);
 	if (fd < 0)
 		return -1;
-	result = vmc_reader_run (fd, offline->report->virtual_bytes, vmc_now_ms () + TOOL_MS, &offline->reading, err);
+	result = vmc_reader_run (fd, offline->report->virtual_bytes, NULL, vmc_now_ms () + TOOL_MS, &offline->reading,
+				 err);
 	(void) close (fd);
 	return result < 0 ? -1 : keep_trusted (offline, err);
 }

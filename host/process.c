@@ -20,24 +20,40 @@
 #define CONNECT_MS 15000
 #define KILL_MS 10000 /* one that hangs in the kernel is not waited for longer */
 
+/* What a child begins with. */
+struct child {
+	const char *const *argv;
+	int input_fd, output_fd, error_fd, also_fd; /* its 0, 1, 2 and 3; input and also may be -1 */
+	bool survives;                              /* our death */
+};
+
+/* Where the descriptors are to be. dup2 onto itself would keep it from closing at exec: the copy has another number first. */
+static bool place_descriptors (const struct child *child)
+{
+	int input_fd = child->input_fd < 0 ? open ("/dev/null", O_RDONLY | O_CLOEXEC) : child->input_fd;
+	int also_fd = child->also_fd < 0 ? -1 : fcntl (child->also_fd, F_DUPFD_CLOEXEC, 4);
+
+	if (dup2 (input_fd, 0) < 0 || dup2 (child->output_fd, 1) < 0 || dup2 (child->error_fd, 2) < 0)
+		return false;
+	if (child->also_fd < 0)
+		return close_range (3, ~0U, 0) == 0;
+	return dup2 (also_fd, 3) == 3 && close_range (4, ~0U, 0) == 0;
+}
+
 /* In the child. Only system calls from here to exec: another thread may have held any lock at the fork. */
-static void become (const char *const argv[], int input_fd, int output_fd, int error_fd, pid_t parent, bool survives)
+static void become (const struct child *child, pid_t parent)
 {
 	sigset_t none;
-	int null = -1;
 
 	(void) sigemptyset (&none);
 	(void) sigprocmask (SIG_SETMASK, &none, NULL);
 	if (setpgid (0, 0) < 0)
 		_exit (126);
-	if (!survives && (prctl (PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid () != parent))
+	if (!child->survives && (prctl (PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid () != parent))
 		_exit (126);
-	if (input_fd < 0)
-		input_fd = null = open ("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (dup2 (input_fd, 0) < 0 || dup2 (output_fd, 1) < 0 || dup2 (error_fd, 2) < 0 || close_range (3, ~0U, 0) < 0)
+	if (!place_descriptors (child))
 		_exit (126);
-	(void) null;
-	(void) execvp (argv[0], (char *const *) argv);
+	(void) execvp (child->argv[0], (char *const *) child->argv);
 	(void) dprintf (2, "cannot run it: %s", strerror (errno));
 	_exit (127);
 }
@@ -49,25 +65,27 @@ static void close_fd (int *fd)
 	*fd = -1;
 }
 
-static int start (struct vmc_process *process, const char *const argv[], int input_fd, bool survives,
-		  struct vmc_error *err)
+static int start (struct vmc_process *process, struct child *child, struct vmc_error *err)
 {
 	int output[2] = {-1, -1}, errors[2] = {-1, -1};
+	const char *name = child->argv[0];
 	pid_t parent = getpid ();
 	int saved;
 
 	*process = (struct vmc_process) VMC_PROCESS_INIT;
-	(void) snprintf (process->name, sizeof process->name, "%s", argv[0]);
+	(void) snprintf (process->name, sizeof process->name, "%s", name);
 	if (pipe2 (output, O_CLOEXEC) < 0 || pipe2 (errors, O_CLOEXEC) < 0) {
 		saved = errno;
 		close_fd (&output[0]);
 		close_fd (&output[1]);
-		return vmc_fail (err, VMC_FAILED, saved, "no pipe for '%s'", argv[0]);
+		return vmc_fail (err, VMC_FAILED, saved, "no pipe for '%s'", name);
 	}
+	child->output_fd = output[1];
+	child->error_fd = errors[1];
 	process->pid = fork ();
 	saved = errno;
 	if (process->pid == 0)
-		become (argv, input_fd, output[1], errors[1], parent, survives);
+		become (child, parent);
 	(void) close (output[1]);
 	(void) close (errors[1]);
 	process->output_fd = output[0];
@@ -75,7 +93,7 @@ static int start (struct vmc_process *process, const char *const argv[], int inp
 	if (process->pid < 0) {
 		process->pid = 0;
 		vmc_process_end (process);
-		return vmc_fail (err, VMC_FAILED, saved, "cannot start '%s'", argv[0]);
+		return vmc_fail (err, VMC_FAILED, saved, "cannot start '%s'", name);
 	}
 	(void) fcntl (process->error_fd, F_SETFL, O_NONBLOCK);
 	return 0;
@@ -83,13 +101,20 @@ static int start (struct vmc_process *process, const char *const argv[], int inp
 
 int vmc_process_start (struct vmc_process *process, const char *const argv[], int input_fd, struct vmc_error *err)
 {
-	return start (process, argv, input_fd, false, err);
+	return vmc_process_start_with (process, argv, input_fd, -1, err);
+}
+
+int vmc_process_start_with (struct vmc_process *process, const char *const argv[], int input_fd, int also_fd,
+			    struct vmc_error *err)
+{
+	return start (process, &(struct child) {.argv = argv, .input_fd = input_fd, .also_fd = also_fd}, err);
 }
 
 int vmc_process_start_survivor (struct vmc_process *process, const char *const argv[], int input_fd,
 				struct vmc_error *err)
 {
-	return start (process, argv, input_fd, true, err);
+	return start (process, &(struct child) {.argv = argv, .input_fd = input_fd, .also_fd = -1, .survives = true},
+		      err);
 }
 
 /* The last line of what it wrote to its standard error stream, escaped. */

@@ -27,6 +27,10 @@ struct vmc_process {
 int vmc_process_start (struct vmc_process *process, const char *const argv[], int input_fd, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* The same with another descriptor, ALSO_FD, which becomes its descriptor 3 (-1: none). */
+int vmc_process_start_with (struct vmc_process *process, const char *const argv[], int input_fd, int also_fd,
+			    struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* The same for one that goes on should we die. */
 int vmc_process_start_survivor (struct vmc_process *process, const char *const argv[], int input_fd,
 				struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));

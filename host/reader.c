@@ -15,6 +15,9 @@
 
 void vmc_reading_clear (struct vmc_reading *reading)
 {
+	for (size_t i = 0; i < reading->view_count; i++)
+		vmc_extents_clear (&reading->views[i].free);
+	free (reading->views);
 	free (reading->places);
 	vmc_extents_clear (&reading->free);
 	*reading = (struct vmc_reading) {0};
@@ -45,42 +48,47 @@ static int get (int fd, void *data, size_t length, uint64_t deadline_ms, struct 
 	return 0;
 }
 
-static void format_uuid (const unsigned char *bytes, char *text)
-{
-	for (int i = 0, used = 0; i < 16; i++)
-		used += snprintf (text + used, 37 - (size_t) used, "%s%02x",
-				  i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
-}
-
-/* The ranges of one place: sorted, not overlapping, inside the place. What all places together have beyond the bound counts
+/* The ranges of one record: sorted, not overlapping, inside [START, END). What all of them together have beyond the bound counts
  * as used. */
-static int get_ranges (int fd, const struct vmc_record *record, uint64_t deadline_ms, struct vmc_extents *free,
-		       struct vmc_error *err)
+static int get_ranges (int fd, const struct vmc_record *record, uint64_t start, uint64_t end, uint64_t deadline_ms,
+		       struct vmc_reading *reading, struct vmc_extents *free, struct vmc_error *err)
 {
-	uint64_t from = record->offset, end = record->offset + record->length;
-
 	for (uint64_t i = 0; i < record->ranges; i++) {
 		struct vmc_extent one;
 
 		if (get (fd, &one, sizeof one, deadline_ms, err) < 0)
 			return -1;
-		if (one.length == 0 || one.start < from || one.start > end || one.length > end - one.start)
+		if (one.length == 0 || one.start < start || one.start > end || one.length > end - one.start)
 			return vmc_fail (err, VMC_PROTOCOL, 0, "the reader named ranges that are not in order");
-		from = one.start + one.length;
-		if (free->count < VMC_MAP_MAX_RANGES && vmc_extents_add (free, one.start, one.length, err) < 0)
+		start = one.start + one.length;
+		if (reading->ranges >= VMC_MAP_MAX_RANGES)
+			continue;
+		reading->ranges++;
+		if (vmc_extents_add (free, one.start, one.length, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
+static int senseless (struct vmc_error *err)
+{
+	return vmc_fail (err, VMC_PROTOCOL, 0, "the reader sent what makes no sense");
+}
+
+static bool texts_end (const struct vmc_record *record)
+{
+	return memchr (record->text, 0, sizeof record->text) != NULL &&
+	       memchr (record->type, 0, sizeof record->type) != NULL &&
+	       memchr (record->name, 0, sizeof record->name) != NULL;
+}
+
 static int check_place (const struct vmc_record *record, const struct vmc_reading *reading, uint64_t disk_bytes,
 			struct vmc_error *err)
 {
-	if (record->kind != VMC_RECORD_PLACE || record->offset > disk_bytes ||
-	    record->length > disk_bytes - record->offset || record->ranges > VMC_MAP_MAX_RANGES ||
-	    (!record->usable && (record->ranges > 0 || record->alone)) ||
-	    memchr (record->text, 0, sizeof record->text) == NULL || reading->count == VMC_RECORD_PLACES_MAX)
-		return vmc_fail (err, VMC_PROTOCOL, 0, "the reader sent what makes no sense");
+	if (record->offset > disk_bytes || record->length > disk_bytes - record->offset ||
+	    record->data > record->length || record->ranges > VMC_MAP_MAX_RANGES ||
+	    (!record->usable && (record->ranges > 0 || record->alone)) || reading->count == VMC_RECORD_PLACES_MAX)
+		return senseless (err);
 	for (size_t i = 0; i < reading->count; i++)
 		if (record->offset < reading->places[i].offset + reading->places[i].length &&
 		    reading->places[i].offset < record->offset + record->length)
@@ -98,12 +106,42 @@ static int take_place (int fd, const struct vmc_record *record, uint64_t disk_by
 	reading->count++;
 	*place = (struct vmc_witness) {.offset = record->offset,
 				       .length = record->length,
+				       .data = record->data,
 				       .usable = record->usable != 0,
 				       .alone = record->alone != 0};
-	if (record->has_uuid)
-		format_uuid (record->uuid, place->uuid);
+	vmc_text_escape (place->type, sizeof place->type, record->type);
+	vmc_text_escape (place->uuid, sizeof place->uuid, record->name);
 	vmc_text_escape (place->why_not, sizeof place->why_not, record->text);
-	return get_ranges (fd, record, deadline_ms, &reading->free, err);
+	return get_ranges (fd, record, record->offset, record->offset + record->length, deadline_ms, reading,
+			   &reading->free, err);
+}
+
+static int take_view (int fd, const struct vmc_record *record, uint64_t disk_bytes, uint64_t deadline_ms,
+		      struct vmc_reading *reading, struct vmc_error *err)
+{
+	struct vmc_view *view;
+
+	if (record->ranges > VMC_MAP_MAX_RANGES || (!record->usable && record->ranges > 0) ||
+	    reading->view_count == VMC_FILESYSTEMS_MAX)
+		return senseless (err);
+	view = reallocarray (reading->views, reading->view_count + 1, sizeof *view);
+	if (view == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the reader's findings");
+	reading->views = view;
+	view += reading->view_count++;
+	*view = (struct vmc_view) {.usable = record->usable != 0};
+	memcpy (view->filesystem, record->name, sizeof view->filesystem);
+	vmc_text_escape (view->why_not, sizeof view->why_not, record->text);
+	return get_ranges (fd, record, 0, disk_bytes, deadline_ms, reading, &view->free, err);
+}
+
+static int tell_failure (struct vmc_record *record, struct vmc_error *err)
+{
+	char text[200];
+
+	record->text[sizeof record->text - 1] = 0;
+	vmc_text_escape (text, sizeof text, record->text);
+	return vmc_fail (err, VMC_REFUSED, 0, "the reader: %s", text);
 }
 
 static int take_all (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
@@ -111,19 +149,20 @@ static int take_all (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct v
 {
 	for (;;) {
 		struct vmc_record record;
+		int result;
 
 		if (get (fd, &record, sizeof record, deadline_ms, err) < 0)
 			return -1;
 		if (record.kind == VMC_RECORD_END)
 			return 0;
-		if (record.kind == VMC_RECORD_FAILED) {
-			char text[200];
-
-			record.text[sizeof record.text - 1] = 0;
-			vmc_text_escape (text, sizeof text, record.text);
-			return vmc_fail (err, VMC_REFUSED, 0, "the reader: %s", text);
-		}
-		if (take_place (fd, &record, disk_bytes, deadline_ms, reading, err) < 0)
+		if (record.kind == VMC_RECORD_FAILED)
+			return tell_failure (&record, err);
+		if (!texts_end (&record) || (record.kind != VMC_RECORD_PLACE && record.kind != VMC_RECORD_VIEW))
+			return senseless (err);
+		result = record.kind == VMC_RECORD_PLACE
+				 ? take_place (fd, &record, disk_bytes, deadline_ms, reading, err)
+				 : take_view (fd, &record, disk_bytes, deadline_ms, reading, err);
+		if (result < 0)
 			return -1;
 	}
 }
@@ -150,16 +189,30 @@ int vmc_reader_take (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct v
 	return 0;
 }
 
-int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
-		    struct vmc_error *err)
+static int run (int nbd_fd, int claims_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
+		struct vmc_error *err)
 {
-	static const char *const argv[] = {"/proc/self/exe", VMC_READER_OPTION, NULL};
+	const char *const argv[] = {"/proc/self/exe", VMC_READER_OPTION, claims_fd < 0 ? NULL : VMC_READER_WITH_CLAIMS,
+				    NULL};
 	VMC_CLEANUP_PROCESS struct vmc_process child = VMC_PROCESS_INIT;
 
-	if (vmc_process_start (&child, argv, nbd_fd, err) < 0)
+	if (vmc_process_start_with (&child, argv, nbd_fd, claims_fd, err) < 0)
 		return -1;
 	(void) snprintf (child.name, sizeof child.name, "the reader");
 	if (vmc_reader_take (child.output_fd, disk_bytes, deadline_ms, reading, err) < 0)
 		return tell_death (&child, deadline_ms, err);
 	return vmc_process_wait (&child, deadline_ms, err);
+}
+
+int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, const struct vmc_claims *claims, uint64_t deadline_ms,
+		    struct vmc_reading *reading, struct vmc_error *err)
+{
+	int claims_fd = claims ? vmc_claims_write (claims, err) : -1, result;
+
+	if (claims != NULL && claims_fd < 0)
+		return -1;
+	result = run (nbd_fd, claims_fd, disk_bytes, deadline_ms, reading, err);
+	if (claims_fd >= 0)
+		(void) close (claims_fd);
+	return result;
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "claims.h"
+#include "container.h"
 #include "ext4_map.h"
 #include "memory_file.h"
 #include "partitions.h"
@@ -18,8 +20,10 @@
 #include "reader_record.h"
 #include "sandbox.h"
 #include "signature.h"
+#include "view.h"
 
 #define GAP_MIN_BYTES (2 * 1024 * 1024)
+#define CLAIMS_FD 3 /* where the parent has put them */
 
 /* --- the source ------------------------------------------------------------------------------- */
 
@@ -90,6 +94,11 @@ static void name_it (const struct vmc_signature *signature, struct vmc_record *r
 				 signature->type);
 }
 
+static bool is_ext (const char *type)
+{
+	return strncmp (type, "ext", 3) == 0;
+}
+
 static bool has_ext (struct vmc_source *source, const struct vmc_place *place)
 {
 	unsigned char superblock[VMC_EXT4_SUPERBLOCK_BYTES];
@@ -101,26 +110,41 @@ static bool has_ext (struct vmc_source *source, const struct vmc_place *place)
 	       vmc_ext4_magic (superblock);
 }
 
-static int read_place (struct vmc_source *source, int memory_fd, const struct vmc_place *place)
+static void map_place (struct vmc_source *source, const struct vmc_place *place,
+		       const struct vmc_signature *signature, struct vmc_extents *free, struct vmc_record *record)
+{
+	struct vmc_ext4_geometry geometry = {0};
+	struct vmc_error error;
+
+	if (!has_ext (source, place)) {
+		name_it (signature, record);
+		return;
+	}
+	record->usable = vmc_ext4_map (source, place->offset, place->length, &geometry, free, &error) == 0;
+	record->alone = record->usable && geometry.metadata_csum && is_ext (signature->type);
+	if (!record->usable)
+		(void) snprintf (record->text, sizeof record->text, "%s", error.text);
+}
+
+static int read_place (struct vmc_source *source, int memory_fd, const struct vmc_place *place, bool map)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents free = {0};
 	struct vmc_record record = {.kind = VMC_RECORD_PLACE, .offset = place->offset, .length = place->length};
-	struct vmc_ext4_geometry geometry = {0};
 	struct vmc_signature signature;
 	struct vmc_error error = {0};
 
 	if (vmc_signature_find (source, memory_fd, place->offset, place->length, &signature, &error) < 0) {
 		(void) snprintf (record.text, sizeof record.text, "%s", error.text);
-	} else if (!has_ext (source, place)) {
-		name_it (&signature, &record);
-	} else {
-		record.usable = vmc_ext4_map (source, place->offset, place->length, &geometry, &free, &error) == 0;
-		record.has_uuid = 1;
-		memcpy (record.uuid, geometry.uuid, sizeof record.uuid);
-		if (!record.usable)
-			(void) snprintf (record.text, sizeof record.text, "%s", error.text);
+		record.data = record.length;
+		return put_place (&record, &free);
 	}
-	record.alone = record.usable && geometry.metadata_csum && strncmp (signature.type, "ext", 3) == 0;
+	memcpy (record.type, signature.type, sizeof record.type);
+	memcpy (record.name, signature.uuid, sizeof record.name);
+	record.data = vmc_container_data (source, place->offset, place->length, signature.type);
+	if (map)
+		map_place (source, place, &signature, &free, &record);
+	else if (signature.ambiguous || signature.type[0] == 0)
+		name_it (&signature, &record);
 	record.ranges = free.count;
 	return put_place (&record, &free);
 }
@@ -149,30 +173,85 @@ static int put_gaps (const struct vmc_partitions *partitions, uint64_t disk_byte
 	return 0;
 }
 
-static int read_disk (struct vmc_error *err)
+/* --- what the guest says ------------------------------------------------------------------------ */
+
+/* The free ranges of one filesystem, on the disk. */
+static int map_view (struct vmc_source *source, const struct vmc_claims *claims, const struct vmc_claim *claim,
+		     struct vmc_extents *free, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents inside = {0};
+	struct vmc_view_source view;
+	struct vmc_ext4_geometry geometry;
+
+	if (vmc_view_open (&view, source, claims->disk, &claims->devices, claim->device, err) < 0)
+		return -1;
+	if (!is_ext (claim->type))
+		return vmc_fail (err, VMC_REFUSED, 0, "the reader does not understand %s", claim->type);
+	if (vmc_ext4_map (&view.source, 0, view.source.size_bytes, &geometry, &inside, err) < 0)
+		return -1;
+	return vmc_view_locate (&view, &inside, free, err);
+}
+
+static int read_views (struct vmc_source *source, const struct vmc_claims *claims, struct vmc_error *err)
+{
+	const struct vmc_claim *all = claims->filesystems.items;
+
+	for (size_t i = 0; i < claims->filesystems.count; i++) {
+		VMC_CLEANUP_EXTENTS struct vmc_extents free = {0};
+		struct vmc_record record = {.kind = VMC_RECORD_VIEW};
+		struct vmc_error why;
+
+		record.usable = map_view (source, claims, &all[i], &free, &why) == 0;
+		if (!record.usable) {
+			(void) snprintf (record.text, sizeof record.text, "%.199s", why.text);
+			vmc_extents_clear (&free);
+		}
+		memcpy (record.name, all[i].filesystem, sizeof record.name);
+		record.ranges = free.count;
+		if (put_place (&record, &free) < 0)
+			return vmc_fail (err, VMC_FAILED, errno, "the pipe is closed");
+	}
+	return 0;
+}
+
+/* --- the disk --------------------------------------------------------------------------------------- */
+
+/* What comes from the parent is read while there are still descriptors for it; it is no byte of the disk. */
+static int enter_sandbox (bool with_claims, struct vmc_claims *claims, struct nbd_source *source, int *memory_fd,
+			  struct vmc_error *err)
+{
+	if (with_claims && vmc_claims_read (CLAIMS_FD, claims, err) < 0)
+		return -1;
+	if (vmc_sandbox_drop (err) < 0 || connect_source (source, err) < 0)
+		return -1;
+	*memory_fd = vmc_memory_file_make (err);
+	return *memory_fd < 0 ? -1 : vmc_sandbox_close (*memory_fd, err);
+}
+
+static int read_disk (bool with_claims, struct vmc_error *err)
 {
 	static struct vmc_partitions partitions;
+	static struct vmc_claims claims;
 	struct nbd_source source = {0};
 	int memory_fd;
 
-	if (vmc_sandbox_drop (err) < 0 || connect_source (&source, err) < 0)
-		return -1;
-	memory_fd = vmc_memory_file_make (err);
-	if (memory_fd < 0 || vmc_sandbox_close (memory_fd, err) < 0 ||
+	if (enter_sandbox (with_claims, &claims, &source, &memory_fd, err) < 0 ||
 	    vmc_partitions_find (&source.source, memory_fd, &partitions, err) < 0)
 		return -1;
 	for (size_t i = 0; i < partitions.count; i++)
-		if (read_place (&source.source, memory_fd, &partitions.items[i]) < 0)
+		if (read_place (&source.source, memory_fd, &partitions.items[i], !with_claims) < 0)
 			return vmc_fail (err, VMC_FAILED, errno, "the pipe is closed");
+	if (read_views (&source.source, &claims, err) < 0)
+		return -1;
 	return put_gaps (&partitions, source.source.size_bytes, err);
 }
 
-int vmc_reader_main (void)
+int vmc_reader_main (bool with_claims)
 {
 	struct vmc_record last = {.kind = VMC_RECORD_END};
 	struct vmc_error error = {0};
 
-	if (read_disk (&error) < 0) {
+	if (read_disk (with_claims, &error) < 0) {
 		last.kind = VMC_RECORD_FAILED;
 		(void) snprintf (last.text, sizeof last.text, "%s", error.text);
 	}

@@ -118,7 +118,7 @@ static int look_at_guest (struct vmc_run *run, struct vmc_disk_facts *facts, str
 		return 0;
 	if (vmc_agent_filesystems (run->agent, filesystems, err) < 0)
 		return -1;
-	vmc_facts_match (facts, report->virtual_bytes, filesystems->filesystems.items, filesystems->filesystems.count);
+	vmc_facts_match (facts, report->virtual_bytes, filesystems);
 	if (facts->filesystem_count > 0)
 		report->used_bytes = facts->used_bytes;
 	return 0;

@@ -52,7 +52,7 @@ static int copy_ntfs_table (struct vmc_source *source, int memory_fd, uint64_t o
 static int probe (int memory_fd, uint64_t length, struct vmc_signature *signature, struct vmc_error *err)
 {
 	blkid_probe blkid = blkid_new_probe ();
-	const char *type = NULL;
+	const char *type = NULL, *uuid = NULL;
 	int found;
 
 	if (blkid == NULL || blkid_probe_set_device (blkid, memory_fd, 0, (blkid_loff_t) length) < 0) {
@@ -60,11 +60,13 @@ static int probe (int memory_fd, uint64_t length, struct vmc_signature *signatur
 		return vmc_fail (err, VMC_FAILED, 0, "libblkid cannot look at a place of the disk");
 	}
 	(void) blkid_probe_enable_superblocks (blkid, 1);
-	(void) blkid_probe_set_superblocks_flags (blkid, BLKID_SUBLKS_TYPE);
+	(void) blkid_probe_set_superblocks_flags (blkid, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID);
 	found = blkid_do_safeprobe (blkid);
 	signature->ambiguous = found == -2;
 	if (found == 0 && blkid_probe_lookup_value (blkid, "TYPE", &type, NULL) == 0)
 		(void) snprintf (signature->type, sizeof signature->type, "%s", type);
+	if (found == 0 && blkid_probe_lookup_value (blkid, "UUID", &uuid, NULL) == 0)
+		(void) snprintf (signature->uuid, sizeof signature->uuid, "%s", uuid);
 	blkid_free_probe (blkid);
 	return 0;
 }

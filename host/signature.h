@@ -10,6 +10,7 @@
 
 struct vmc_signature {
 	char type[VMC_SIGNATURE_SIZE]; /* "xfs", "LVM2_member", "swap"; empty: nothing that it knows */
+	char uuid[VMC_NAME_SIZE];      /* as libblkid writes it; empty: it has none */
 	bool ambiguous;                /* it could be more than one thing */
 };
 

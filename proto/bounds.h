@@ -10,8 +10,8 @@
 #define VMC_REQUEST_MAX_BYTES (64 * 1024)
 #define VMC_ANSWER_MAX_BYTES (1024 * 1024)
 
-/* Nesting of JSON: message > result > list > pair, and room for two more. */
-#define VMC_JSON_MAX_DEPTH 6
+/* Nesting of JSON: message > result > devices > device > targets > target > legs > leg, and room for two more. */
+#define VMC_JSON_MAX_DEPTH 10
 
 /* Ranges in one answer to "map": at most 44 bytes each as text, so well below VMC_ANSWER_MAX_BYTES. */
 #define VMC_MAP_PAGE_RANGES 4096
@@ -21,6 +21,18 @@
 
 /* Mounted filesystems that one guest may name. */
 #define VMC_FILESYSTEMS_MAX 256
+
+/* Block devices that one guest may name, disks and all that lies on them; parts of one device; and legs of one part. A logical
+ * volume has a part for each piece that it was extended by. All together must fit into one answer. */
+#define VMC_DEVICES_MAX 256
+#define VMC_TARGETS_MAX 1024
+#define VMC_LEGS_MAX 32
+
+/* Legs of all devices together that the agent names: about 150 bytes each as text. */
+#define VMC_LEGS_ALL_MAX 4096
+
+/* Parts of devices that one range may be cut into on its way down to a disk. */
+#define VMC_STACK_STEPS_MAX (64 * 1024)
 
 /* Capabilities that an agent may name. */
 #define VMC_CAPABILITIES_MAX 32

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct vmc_field vmc_name_fields[] = {
+	{NULL, VMC_FIELD_TEXT, offsetof (struct vmc_name, name), VMC_NAME_SIZE, NULL, 0},
+};
+
 /* Printable ASCII only: the agent escapes everything else, so nothing else is ever expected. */
 static bool printable (const char *text, size_t length)
 {

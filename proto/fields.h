@@ -38,6 +38,12 @@ struct vmc_list {
 	size_t count;
 };
 
+/* An element of a list of names; its table has one field without a key. */
+struct vmc_name {
+	char name[VMC_NAME_SIZE];
+};
+extern const struct vmc_field vmc_name_fields[];
+
 #define VMC_NUMBER(type, member) \
 	{ \
 #member, VMC_FIELD_NUMBER, offsetof(type, member), 0, NULL, 0 \

@@ -7,9 +7,6 @@
 
 /* --- the fields of each method ---------------------------------------------------------------- */
 
-static const struct vmc_field name_fields[] = {
-	{NULL, VMC_FIELD_TEXT, offsetof (struct vmc_name, name), VMC_NAME_SIZE, NULL, 0},
-};
 static const struct vmc_field no_fields[] = {VMC_FIELDS_END};
 
 #define SESSION(type) VMC_TEXT (type, session)
@@ -27,21 +24,25 @@ static const struct vmc_field hello_result[] = {VMC_TEXT (struct vmc_hello_resul
 						VMC_TEXT (struct vmc_hello_result, boot_id),
 						VMC_NUMBER (struct vmc_hello_result, protocol),
 						VMC_LIST (struct vmc_hello_result, capabilities, VMC_CAPABILITIES_MAX,
-							  name_fields, struct vmc_name),
+							  vmc_name_fields, struct vmc_name),
 						VMC_FIELDS_END};
 
 static const struct vmc_field filesystem_fields[] =
-	{VMC_TEXT (struct vmc_filesystem, filesystem),   VMC_TEXT (struct vmc_filesystem, type),
-	 VMC_TEXT (struct vmc_filesystem, uuid),         VMC_TEXT (struct vmc_filesystem, mount_point),
-	 VMC_TEXT (struct vmc_filesystem, device),       VMC_TEXT (struct vmc_filesystem, disk),
-	 VMC_TEXT (struct vmc_filesystem, serial),       VMC_TEXT (struct vmc_filesystem, address),
-	 VMC_TEXT (struct vmc_filesystem, stack),        VMC_TEXT (struct vmc_filesystem, why_not_trim),
-	 VMC_TEXT (struct vmc_filesystem, why_not_map),  VMC_NUMBER (struct vmc_filesystem, disk_bytes),
-	 VMC_NUMBER (struct vmc_filesystem, offset),     VMC_NUMBER (struct vmc_filesystem, size_bytes),
-	 VMC_NUMBER (struct vmc_filesystem, free_bytes), VMC_FIELDS_END};
+	{VMC_TEXT (struct vmc_filesystem, filesystem),
+	 VMC_TEXT (struct vmc_filesystem, type),
+	 VMC_TEXT (struct vmc_filesystem, uuid),
+	 VMC_TEXT (struct vmc_filesystem, mount_point),
+	 VMC_LIST (struct vmc_filesystem, devices, VMC_DEVICES_MAX, vmc_name_fields, struct vmc_name),
+	 VMC_TEXT (struct vmc_filesystem, why_not_trim),
+	 VMC_TEXT (struct vmc_filesystem, why_not_map),
+	 VMC_NUMBER (struct vmc_filesystem, size_bytes),
+	 VMC_NUMBER (struct vmc_filesystem, free_bytes),
+	 VMC_FIELDS_END};
 static const struct vmc_field filesystems_result[] = {VMC_LIST (struct vmc_filesystems_result, filesystems,
 								VMC_FILESYSTEMS_MAX, filesystem_fields,
 								struct vmc_filesystem),
+						      VMC_LIST (struct vmc_filesystems_result, devices,
+								VMC_DEVICES_MAX, vmc_device_fields, struct vmc_device),
 						      VMC_FIELDS_END};
 
 static const struct vmc_field trim_params[] = {SESSION (struct vmc_trim_params),
@@ -51,12 +52,13 @@ static const struct vmc_field trim_params[] = {SESSION (struct vmc_trim_params),
 static const struct vmc_field trim_result[] = {VMC_NUMBER (struct vmc_trim_result, trimmed_bytes), VMC_FIELDS_END};
 
 static const struct vmc_field freeze_params[] = {SESSION (struct vmc_freeze_params),
+						 VMC_TEXT (struct vmc_freeze_params, disk),
 						 VMC_LIST (struct vmc_freeze_params, filesystems, VMC_FILESYSTEMS_MAX,
-							   name_fields, struct vmc_name),
+							   vmc_name_fields, struct vmc_name),
 						 VMC_NUMBER (struct vmc_freeze_params, deadline_ms), VMC_FIELDS_END};
 static const struct vmc_field freeze_result[] = {VMC_TEXT (struct vmc_freeze_result, token),
 						 VMC_LIST (struct vmc_freeze_result, frozen, VMC_FILESYSTEMS_MAX,
-							   name_fields, struct vmc_name),
+							   vmc_name_fields, struct vmc_name),
 						 VMC_NUMBER (struct vmc_freeze_result, ranges),
 						 VMC_BOOL (struct vmc_freeze_result, complete), VMC_FIELDS_END};
 

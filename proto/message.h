@@ -11,8 +11,9 @@
 #include "error.h"
 #include "extent.h"
 #include "fields.h"
+#include "stack.h"
 
-#define VMC_PROTOCOL_VERSION 1
+#define VMC_PROTOCOL_VERSION 2
 #define VMC_CHANNEL_NAME "org.vmcompact.agent.0"
 
 enum vmc_method {
@@ -26,10 +27,6 @@ enum vmc_method {
 	VMC_PING,
 	VMC_STATUS,
 	VMC_METHODS
-};
-
-struct vmc_name {
-	char name[VMC_NAME_SIZE];
 };
 
 /* A session is a random name that the agent gives in its answer to hello. Requests carry it, so that bytes which
@@ -56,26 +53,21 @@ struct vmc_hello_result {
 	struct vmc_list capabilities; /* struct vmc_name: the names of methods */
 };
 
-/* A mounted filesystem. Where it lies: on the disk with this size, serial and address, from byte "offset" on. An
- * empty reason ("why_not_*") means that the operation can be asked for. */
+/* A mounted filesystem. An empty reason ("why_not_*") means that the operation can be asked for. */
 struct vmc_filesystem {
 	char filesystem[VMC_NAME_SIZE]; /* its name in requests */
 	char type[VMC_NAME_SIZE];
 	char uuid[VMC_NAME_SIZE];
 	char mount_point[VMC_TEXT_SIZE];
-	char device[VMC_NAME_SIZE]; /* "vda1" */
-	char disk[VMC_NAME_SIZE];   /* "vda", empty when it is not on one disk or partition */
-	char serial[VMC_NAME_SIZE];
-	char address[VMC_NAME_SIZE]; /* "virtio 0000:00:04.0", "scsi 0:0:1:0", or empty */
-	char stack[VMC_NAME_SIZE];   /* "disk", "partition", or what else is between */
+	struct vmc_list devices; /* struct vmc_name: what it lies on; several with btrfs, none where that is not known */
 	char why_not_trim[VMC_TEXT_SIZE];
 	char why_not_map[VMC_TEXT_SIZE];
-	uint64_t disk_bytes, offset;
 	uint64_t size_bytes, free_bytes;
 };
 
 struct vmc_filesystems_result {
 	struct vmc_list filesystems; /* struct vmc_filesystem */
+	struct vmc_list devices;     /* struct vmc_device: see stack.h */
 };
 
 struct vmc_trim_params {
@@ -91,7 +83,8 @@ struct vmc_trim_result {
 
 struct vmc_freeze_params {
 	char session[VMC_NAME_SIZE];
-	struct vmc_list filesystems; /* struct vmc_name; all on one disk */
+	char disk[VMC_NAME_SIZE];    /* of which the free map shall be: the name of a struct vmc_device */
+	struct vmc_list filesystems; /* struct vmc_name; each lies on it, at least in part */
 	uint64_t deadline_ms;
 };
 

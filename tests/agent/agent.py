@@ -70,7 +70,7 @@ class Host:
         return self.ask(method, session=self.session, **params)
 
     def hello(self):
-        result = self.ask("hello", nonce="n", protocol_min=1, protocol_max=1)
+        result = self.ask("hello", nonce="n", protocol_min=2, protocol_max=2)
         self.session = result["session"]
         return result
 
@@ -118,7 +118,7 @@ class AgentTest(unittest.TestCase):
         self.agent = subprocess.Popen([AGENT, "--port=unix:" + self.path, "--note=" + self.note])
 
     def freeze(self, deadline_ms=5000):
-        return self.host.call("freeze", filesystems=[self.name], deadline_ms=deadline_ms)
+        return self.host.call("freeze", disk=self.name, filesystems=[self.name], deadline_ms=deadline_ms)
 
     def frozen(self):
         """A write to a frozen filesystem stands still."""
@@ -151,14 +151,21 @@ class AgentTest(unittest.TestCase):
         self.assertRefused("usage", self.host.ask, "filesystems", session=first)
 
     def test_hello_refuses_another_protocol(self):
-        self.assertRefused("unsupported", self.host.ask, "hello", nonce="n", protocol_min=2, protocol_max=9)
+        self.assertRefused("unsupported", self.host.ask, "hello", nonce="n", protocol_min=3, protocol_max=9)
 
     def test_filesystems_names_ours_with_its_place(self):
-        mine = [f for f in self.host.call("filesystems")["filesystems"] if f["filesystem"] == self.name]
+        answer = self.host.call("filesystems")
+        mine = [f for f in answer["filesystems"] if f["filesystem"] == self.name]
         self.assertEqual(len(mine), 1)
-        self.assertEqual((mine[0]["type"], mine[0]["offset"], mine[0]["disk_bytes"]), ("ext4", 0, SIZE_MIB << 20))
+        self.assertEqual((mine[0]["type"], mine[0]["devices"]), ("ext4", [self.name]))
         uuid = subprocess.run(["blkid", "-o", "value", "-s", "UUID", self.loop], capture_output=True, text=True).stdout
         self.assertEqual(mine[0]["uuid"], uuid.strip())
+        device = [d for d in answer["devices"] if d["device"] == self.name][0]
+        self.assertEqual((device["kind"], device["bytes"], device["below"]), ("disk", SIZE_MIB << 20, []))
+        self.assertEqual((device["content"], device["uuid"]), ("ext4", uuid.strip()))
+
+    def test_a_freeze_of_what_is_not_on_the_disk_is_refused(self):
+        self.assertRefused("usage", self.host.call, "freeze", disk="9:9", filesystems=[self.name], deadline_ms=100)
 
     def test_map_is_what_the_filesystem_calls_free(self):
         token = self.freeze()["token"]
@@ -287,11 +294,11 @@ class AgentTest(unittest.TestCase):
     # --- what a host must not be able to do ---
 
     def test_requests_without_sense_are_refused(self):
-        self.assertRefused("usage", self.host.call, "freeze", filesystems=[], deadline_ms=100)
-        self.assertRefused("usage", self.host.call, "freeze", filesystems=["9:9"], deadline_ms=100)
-        self.assertRefused("usage", self.host.call, "freeze", filesystems=[self.name] * 2, deadline_ms=100)
-        self.assertRefused("usage", self.host.call, "freeze", filesystems=[self.name], deadline_ms=60001)
-        self.assertRefused("usage", self.host.call, "freeze", filesystems=[self.name], deadline_ms=0)
+        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=[], deadline_ms=100)
+        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=["9:9"], deadline_ms=100)
+        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=[self.name] * 2, deadline_ms=100)
+        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=[self.name], deadline_ms=60001)
+        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=[self.name], deadline_ms=0)
         self.assertRefused("usage", self.host.call, "thaw", token="wrong")
         self.assertRefused("protocol", self.host.call, "ping", extra=1)
         self.assertRefused("unsupported", self.host.call, "reboot")
@@ -305,7 +312,7 @@ class AgentTest(unittest.TestCase):
 
     def test_requests_of_an_earlier_connection_start_nothing(self):
         request = {"jsonrpc": "2.0", "id": 9, "method": "freeze",
-                   "params": {"session": self.host.session, "filesystems": [self.name], "deadline_ms": 60000}}
+                   "params": {"session": self.host.session, "disk": self.name, "filesystems": [self.name], "deadline_ms": 60000}}
         self.host.close()
         self.host = Host(self.path)
         self.host.raw(json.dumps(request).encode() + b"\n")

@@ -131,24 +131,36 @@ static int lie_to_agent (struct json_object *message)
 	return 1;
 }
 
+/* The last disk is taken for the one that counts. */
+static void lie_about_device (struct json_object *device)
+{
+	struct json_object *member, *targets, *legs;
+
+	json_object_object_get_ex (device, "kind", &member);
+	if (strcmp (json_object_get_string (member), "disk") == 0) {
+		json_object_object_get_ex (device, "bytes", &member);
+		disk_bytes = (uint64_t) json_object_get_int64 (member);
+	}
+	if (!is ("wrong-offset") || strcmp (json_object_get_string (member), "partition") != 0)
+		return;
+	json_object_object_get_ex (device, "targets", &targets);
+	json_object_object_get_ex (json_object_array_get_idx (targets, 0), "legs", &legs);
+	json_object_object_add (json_object_array_get_idx (legs, 0), "offset", json_object_new_int64 (4096));
+}
+
 /* From the agent: change the message in place. */
 static void lie_to_host (struct json_object *message)
 {
-	struct json_object *member, *result, *pair, *list;
+	struct json_object *member, *result, *pair, *list, *devices;
 	int64_t id;
 
 	if (!json_object_object_get_ex (message, "id", &member) ||
 	    !json_object_object_get_ex (message, "result", &result))
 		return;
 	id = json_object_get_int64 (member);
-	if (id == filesystems_id && json_object_object_get_ex (result, "filesystems", &list)) {
-		struct json_object *first = json_object_array_get_idx (list, 0), *bytes;
-
-		if (json_object_object_get_ex (first, "disk_bytes", &bytes))
-			disk_bytes = (uint64_t) json_object_get_int64 (bytes);
-		if (is ("wrong-offset"))
-			json_object_object_add (first, "offset", json_object_new_int64 (4096 * 512));
-	}
+	if (id == filesystems_id && json_object_object_get_ex (result, "devices", &devices))
+		for (size_t i = 0; i < json_object_array_length (devices); i++)
+			lie_about_device (json_object_array_get_idx (devices, i));
 	if (id != map_id)
 		return;
 	pair = json_object_new_array ();

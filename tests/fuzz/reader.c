@@ -32,7 +32,8 @@ static void check_places (const struct vmc_reading *reading, uint64_t disk_bytes
 		FUZZ_MUST (place->offset <= disk_bytes && place->length <= disk_bytes - place->offset);
 		FUZZ_MUST (place->usable || !place->alone);
 		FUZZ_MUST (memchr (place->uuid, 0, sizeof place->uuid) != NULL);
-		FUZZ_MUST (place->uuid[0] == 0 || strlen (place->uuid) == 36);
+		FUZZ_MUST (memchr (place->type, 0, sizeof place->type) != NULL);
+		FUZZ_MUST (place->data <= place->length);
 		for (const char *text = place->why_not; *text != 0; text++)
 			FUZZ_MUST ((unsigned char) *text >= 0x20 && *text != 0x7F);
 	}
@@ -52,6 +53,22 @@ static void check_ranges (const struct vmc_reading *reading, uint64_t disk_bytes
 	}
 }
 
+static void check_views (const struct vmc_reading *reading, uint64_t disk_bytes)
+{
+	size_t ranges = reading->free.count;
+
+	FUZZ_MUST (reading->view_count <= VMC_FILESYSTEMS_MAX);
+	for (size_t i = 0; i < reading->view_count; i++) {
+		const struct vmc_view *view = &reading->views[i];
+
+		FUZZ_MUST (vmc_extents_valid (&view->free, disk_bytes));
+		FUZZ_MUST (view->usable || view->free.count == 0);
+		FUZZ_MUST (memchr (view->filesystem, 0, sizeof view->filesystem) != NULL);
+		ranges += view->free.count;
+	}
+	FUZZ_MUST (ranges <= VMC_MAP_MAX_RANGES);
+}
+
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
 	struct fuzz_input input = {data, size};
@@ -65,6 +82,7 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 	if (vmc_reader_take (fd, disk_bytes, vmc_now_ms () + 60000, &reading, &err) == 0) {
 		check_places (&reading, disk_bytes);
 		check_ranges (&reading, disk_bytes);
+		check_views (&reading, disk_bytes);
 		FUZZ_MUST ((size_t) lseek (fd, 0, SEEK_CUR) >= sizeof (struct vmc_record));
 	} else {
 		FUZZ_MUST (err.text[0] != 0);

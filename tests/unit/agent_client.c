@@ -237,7 +237,7 @@ static void expect_freeze (script *play, int wanted, enum vmc_code code, const c
 	char token[VMC_NAME_SIZE];
 
 	assert_non_null (agent);
-	assert_int_equal (vmc_agent_freeze (agent, two_names, 2, 100, 1000, token, &err), wanted);
+	assert_int_equal (vmc_agent_freeze (agent, "254:0", two_names, 2, 100, 1000, token, &err), wanted);
 	if (wanted < 0) {
 		assert_int_equal (err.code, code);
 		assert_non_null (strstr (err.text, text));

@@ -105,17 +105,46 @@ static void session_params_go_through (void **state)
 
 static void filesystems_result_goes_through (void **state)
 {
+	struct vmc_name names[] = {{"254:1"}}, below[] = {{"254:0"}};
+	struct vmc_leg legs[] = {{"254:0", 1048576}};
+	struct vmc_target targets[] = {{0, 4096, 0, {legs, 1}}};
 	struct vmc_filesystem list[] = {
-		{"f1", "ext4", "uuid", "/", "vda1", "vda", "serial", "virtio 0000:00:04.0", "partition", "no trim",
-		 "no map", 1, 2, 3, 4},
+		{"f1", "ext4", "uuid", "/", {names, 1}, "no trim", "no map", 3, 4},
 		{.filesystem = "f2", .size_bytes = INT64_MAX - 1},
 	};
-	struct vmc_filesystems_result result = {{list, 2}}, got = {0};
+	struct vmc_device devices[] = {
+		{.device = "254:0", .name = "vda", .kind = "disk", .serial = "s", .address = "virtio 0000:00:04.0", .bytes = 9},
+		{.device = "254:1",
+		 .name = "vda1",
+		 .kind = "partition",
+		 .content = "ext4",
+		 .uuid = "uuid",
+		 .why_not_map = "why",
+		 .encrypted = true,
+		 .bytes = 4096,
+		 .below = {below, 1},
+		 .targets = {targets, 1}},
+	};
+	struct vmc_filesystems_result result = {{list, 2}, {devices, 2}}, got = {0};
+	const struct vmc_filesystem *filesystem;
+	const struct vmc_device *device;
 
 	(void) state;
 	round_trip (VMC_FILESYSTEMS, false, &result, &got);
 	assert_int_equal (got.filesystems.count, 2);
-	assert_memory_equal (got.filesystems.items, list, sizeof list);
+	filesystem = got.filesystems.items;
+	assert_string_equal (filesystem[0].type, "ext4");
+	assert_string_equal (filesystem[0].mount_point, "/");
+	assert_string_equal (filesystem[0].why_not_trim, "no trim");
+	assert_string_equal (filesystem[0].why_not_map, "no map");
+	assert_string_equal (((struct vmc_name *) filesystem[0].devices.items)[0].name, "254:1");
+	assert_int_equal (filesystem[0].free_bytes, 4);
+	assert_int_equal (filesystem[1].size_bytes, INT64_MAX - 1);
+	device = got.devices.items;
+	assert_int_equal (got.devices.count, 2);
+	assert_string_equal (device[0].address, "virtio 0000:00:04.0");
+	assert_true (vmc_stack_same_device (&device[1], &devices[1]));
+	assert_string_equal (((struct vmc_name *) device[1].below.items)[0].name, "254:0");
 	vmc_fields_clear (vmc_method (VMC_FILESYSTEMS)->result, &got);
 }
 
@@ -137,11 +166,12 @@ static void trim_goes_through (void **state)
 static void freeze_params_go_through (void **state)
 {
 	struct vmc_name names[] = {{"f1"}, {"f2"}};
-	struct vmc_freeze_params params = {"session", {names, 2}, 5000}, got = {0};
+	struct vmc_freeze_params params = {"session", "254:0", {names, 2}, 5000}, got = {0};
 
 	(void) state;
 	round_trip (VMC_FREEZE, true, &params, &got);
 	assert_string_equal (got.session, "session");
+	assert_string_equal (got.disk, "254:0");
 	assert_int_equal (got.deadline_ms, 5000);
 	assert_int_equal (got.filesystems.count, 2);
 	assert_memory_equal (got.filesystems.items, names, sizeof names);

@@ -1,6 +1,7 @@
 /* mounts.c - tests of agent/mounts.c */
 #include "unit.h"
 
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "mounts.h"
@@ -59,8 +60,12 @@ static void filesystems_without_a_device_are_left_out (void **state)
 	parse ("1 0 0:22 / /proc rw - proc proc rw\n2 0 0:23 / /data rw - btrfs /dev/vdb rw\n3 0 8:1 / / rw - ext4 "
 	       "/dev/sda1 rw\n",
 	       &mounts);
-	assert_int_equal (mounts.count, 1);
-	assert_string_equal (mounts.items[0].mount_point, "/");
+	assert_int_equal (mounts.count, 2);
+	assert_string_equal (mounts.items[1].mount_point, "/");
+	/* btrfs makes its number up; which device it is on is looked up by the name. */
+	assert_string_equal (mounts.items[0].source, "/dev/vdb");
+	assert_true (mounts.items[0].device == 0);
+	assert_true (mounts.items[1].device == makedev (8, 1));
 }
 
 static void a_bind_mount_is_no_second_filesystem (void **state)

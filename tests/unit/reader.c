@@ -82,7 +82,7 @@ static int try_read (const struct file_source *disk, uint64_t wait_ms, struct vm
 	struct server server = {.process = VMC_PROCESS_INIT};
 	int fd = serve (disk, &server), result;
 
-	result = vmc_reader_run (fd, disk->source.size_bytes, vmc_now_ms () + wait_ms, reading, err);
+	result = vmc_reader_run (fd, disk->source.size_bytes, NULL, vmc_now_ms () + wait_ms, reading, err);
 	(void) close (fd);
 	stop (&server);
 	return result;
@@ -384,7 +384,7 @@ static void measure (int fd, uint64_t disk_bytes, long *result)
 	struct rusage usage;
 	struct vmc_error err;
 
-	if (vmc_reader_run (fd, disk_bytes, start_ms + LONG_MS, &reading, &err) < 0 || !reading.places[0].usable ||
+	if (vmc_reader_run (fd, disk_bytes, NULL, start_ms + LONG_MS, &reading, &err) < 0 || !reading.places[0].usable ||
 	    getrusage (RUSAGE_CHILDREN, &usage) < 0) {
 		(void) printf ("# %s\n", reading.count == 1 ? reading.places[0].why_not : err.text);
 		(void) fflush (stdout);
@@ -529,10 +529,10 @@ static const struct CMUnitTest tests[] = {
 
 int main (int argc, char **argv)
 {
-	if (argc == 2 && strcmp (argv[1], VMC_READER_OPTION) == 0) {
+	if (argc >= 2 && strcmp (argv[1], VMC_READER_OPTION) == 0) {
 		if (getenv ("READER_ACTS") != NULL)
 			act (getenv ("READER_ACTS"));
-		_exit (vmc_reader_main ());
+		_exit (vmc_reader_main (argc > 2));
 	}
 	return unit_missing ("mkfs.ext4") || unit_missing ("sfdisk") || unit_missing ("qemu-nbd") ? 0
 												  : UNIT_RUN (tests);

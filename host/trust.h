@@ -1,0 +1,27 @@
+/* trust.h - which free ranges are to be believed, decided from what the guest says and what the reader has found; no I/O
+ *
+ * What the agent says of a filesystem on this disk is believed only where the reader has found, in the partition that the agent
+ * names, just what the agent says is there: the filesystem with its UUID, or the LVM volume, LUKS header or RAID member with
+ * its UUID that the filesystem lies in; and only behind the header of that.
+ *
+ * If the reader can also read the filesystem itself (ext4 whose pieces all lie on this disk, unencrypted), only what both call
+ * free is free. Of the others (XFS, LUKS, a part of a filesystem over several disks) what the agent calls free is.
+ */
+#ifndef VMC_TRUST_H
+#define VMC_TRUST_H
+
+#include "claims.h"
+#include "facts.h"
+#include "reader.h"
+
+/* CLAIMS (all zero before) = what the reader shall map: filesystems that it can read, with the devices below them. */
+int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *claims, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* FREE (empty before) = the ranges of AGENT_MAP (normalised) that are to be believed. NOTES gets, for each filesystem that is
+ * left out, its mount point and the reason. VMC_REFUSED: nothing is to be believed. */
+int vmc_trust (const struct vmc_disk_facts *facts, const struct vmc_reading *reading,
+	       const struct vmc_extents *agent_map, struct vmc_extents *free, char *notes, size_t size,
+	       struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+#endif

@@ -18,6 +18,7 @@
 #include <sys/sysmacros.h>
 
 #include "devices.h"
+#include "fsmap.h"
 #include "sysfs.h"
 
 #define BTRFS_DIRECTORY "/sys/fs/btrfs"
@@ -93,12 +94,15 @@ static int add_devices (const struct vmc_mount *mount, bool probe, struct vmc_li
 
 /* --- what can be done ----------------------------------------------------------------------------- */
 
-static void say_why_not_map (const struct vmc_list *devices, struct vmc_filesystem *filesystem)
+static void say_why_not_map (const struct vmc_mount *mount, const struct vmc_list *devices,
+			     struct vmc_filesystem *filesystem)
 {
 	const struct vmc_name *names = filesystem->devices.items;
 
 	if (strcmp (filesystem->type, "ext4") != 0 && strcmp (filesystem->type, "xfs") != 0)
-		why_not (filesystem->why_not_map, "the kernel cannot map its type, only ext4 and XFS");
+		why_not (filesystem->why_not_map, "its type cannot be mapped, only ext4 and XFS");
+	else if (!vmc_fsmap_available (mount))
+		why_not (filesystem->why_not_map, "the guest's kernel cannot map it (FS_IOC_GETFSMAP)");
 	else
 		why_not (filesystem->why_not_map, vmc_stack_why_not_map (devices, names[0].name));
 }
@@ -136,7 +140,7 @@ int vmc_filesystem_describe (const struct vmc_mount *mount, bool probe, struct v
 	vmc_text_copy (filesystem->mount_point, sizeof filesystem->mount_point, mount->mount_point);
 	if (add_devices (mount, probe, devices, filesystem, err) < 0)
 		return -1;
-	say_why_not_map (devices, filesystem);
+	say_why_not_map (mount, devices, filesystem);
 	say_why_not_trim (mount, filesystem);
 	describe_space (mount, filesystem);
 	return 0;

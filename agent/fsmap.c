@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <linux/fsmap.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #define PAGE_RECORDS 1024
 
@@ -33,18 +33,39 @@ static int take_record (const struct fsmap *record, unsigned device, struct vmc_
 	return vmc_extents_add (map, record->fmr_physical, record->fmr_length, err);
 }
 
+static struct fsmap_head *new_head (unsigned records)
+{
+	struct fsmap_head *head = calloc (1, fsmap_sizeof (records));
+
+	if (head == NULL)
+		return NULL;
+	head->fmh_keys[1] = (struct fsmap) {UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, 0, {0}};
+	head->fmh_count = records;
+	return head;
+}
+
+bool vmc_fsmap_available (const struct vmc_mount *mount)
+{
+	struct fsmap_head *head = new_head (1);
+	struct vmc_error ignored;
+	int fd = head ? vmc_mount_open (mount, &ignored) : -1;
+	bool available = fd < 0 || ioctl (fd, FS_IOC_GETFSMAP, head) == 0 || (errno != ENOTTY && errno != EOPNOTSUPP);
+
+	if (fd >= 0)
+		(void) close (fd);
+	free (head);
+	return available;
+}
+
 int vmc_fsmap_free (int fd, dev_t device, struct vmc_extents *map, bool *complete, struct vmc_error *err)
 {
-	struct fsmap_head *head = calloc (1, fsmap_sizeof (PAGE_RECORDS));
+	struct fsmap_head *head = new_head (PAGE_RECORDS);
 	unsigned number = encode_device (device);
 	bool last = false;
 	int result = 0;
 
 	if (head == NULL)
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the free map");
-	memset (&head->fmh_keys[1], 0xFF, sizeof head->fmh_keys[1]);
-	head->fmh_keys[1].fmr_reserved[0] = head->fmh_keys[1].fmr_reserved[1] = head->fmh_keys[1].fmr_reserved[2] = 0;
-	head->fmh_count = PAGE_RECORDS;
 	while (!last && result == 0) {
 		if (ioctl (fd, FS_IOC_GETFSMAP, head) < 0) {
 			result = vmc_fail (err, errno == ENOTTY || errno == EOPNOTSUPP ? VMC_UNSUPPORTED : VMC_FAILED,

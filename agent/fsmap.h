@@ -6,6 +6,10 @@
 #include <sys/types.h>
 
 #include "extent.h"
+#include "mounts.h"
+
+/* Has the kernel such a map of the filesystem at MOUNT? True also where that cannot be tried. */
+bool vmc_fsmap_available (const struct vmc_mount *mount) __attribute__ ((nonnull));
 
 /* Add the free ranges of the filesystem behind FD to MAP, as positions on its block device DEVICE. The map is true only while
  * the filesystem is frozen. *COMPLETE becomes false when MAP is full (VMC_MAP_MAX_RANGES). Ranges of other devices (an

@@ -12,6 +12,7 @@
 #include "interrupt.h"
 
 #define ANSWER_MS 10000 /* for requests that the agent answers at once */
+#define LOOK_UP_MS 60000 /* for one that makes it look at all of its devices: a busy guest takes its time */
 #define LOOK_MS 100     /* between two looks at the interrupt */
 
 struct vmc_agent {
@@ -161,7 +162,7 @@ static int request (struct vmc_agent *agent, enum vmc_method method, const void 
 	VMC_CLEANUP_MESSAGE struct vmc_message message = {0};
 	uint64_t deadline_ms = vmc_now_ms () + timeout_ms;
 
-	agent->interruptible = method == VMC_TRIM || method == VMC_FREEZE;
+	agent->interruptible = method == VMC_TRIM || method == VMC_FREEZE || method == VMC_FILESYSTEMS;
 	if (send_request (agent, method, params, deadline_ms, err) < 0 ||
 	    await (agent, agent->last_id, false, deadline_ms, &message, err) < 0) {
 		if (err->code == VMC_NO_AGENT)
@@ -233,7 +234,7 @@ int vmc_agent_filesystems (struct vmc_agent *agent, struct vmc_filesystems_resul
 	struct vmc_session_params params;
 
 	SET_SESSION (params, agent);
-	if (request (agent, VMC_FILESYSTEMS, &params, ANSWER_MS, result, err) < 0)
+	if (request (agent, VMC_FILESYSTEMS, &params, LOOK_UP_MS, result, err) < 0)
 		return -1;
 	if (vmc_stack_check (&result->devices, err) == 0)
 		return 0;

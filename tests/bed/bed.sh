@@ -87,6 +87,17 @@ make_image ()
     esac
 }
 
+make_noise ()           # NAME FORMAT SIZE_MIB [partition] - every block of it is allocated; what lies on it is for the guest to make
+{
+    local raw=$work/$1.tmp
+    noise "$3" >"$raw"
+    [ "${4:-}" != partition ] || printf 'label: dos\nstart=2048, type=83\n' | sfdisk -q --no-reread "$raw"
+    case $2 in
+        raw) mv "$raw" "$images/$1.raw" ;;
+        qcow2) qemu-img convert -q -f raw -O qcow2 "$raw" "$images/$1.qcow2"; rm "$raw" ;;
+    esac
+}
+
 from_zeroed_copy ()     # FILE FORMAT OFFSET [NEW_FORMAT] - what qemu-img makes of a copy with holes for free blocks: "used length", in bytes
 {
     qemu-img convert -q -f "$2" -O raw "$1" "$work/zeroed"
@@ -109,7 +120,8 @@ for line in re.findall(r"Free blocks: ([\d, -]+)", text):
 
 guest_files ()
 {
-    [ -e "$work/guest/kernel" ] || "$bed/guest-files" "$work/guest" "$agent" ${liar:+"$liar"} ${probe:+"$probe"}
+    [ -e "$work/guest/kernel" ] ||
+        VMC_GUEST_MODULES=${guest_modules:-} "$bed/guest-files" "$work/guest" "$agent" ${liar:+"$liar"} ${probe:+"$probe"} ${guest_programs:-}
 }
 
 disk_xml ()             # TARGET FILE [DRIVER_ATTRIBUTES] [EXTRA_ELEMENTS] - one <disk>; sd* is on virtio-scsi
@@ -125,7 +137,7 @@ define_guest ()         # NAME DISK_XML... - define a guest with a channel for t
     guest_files
     cat >"$work/$name.define.xml" <<XML
 <domain type='qemu'>
-  <name>$name</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>
+  <name>$name</name><memory unit='MiB'>${guest_memory:-256}</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='${VMC_MACHINE:-pc}'>hvm</type><kernel>$work/guest/kernel</kernel><initrd>$work/guest/initramfs</initrd>
     <cmdline>console=ttyS0 quiet panic=-1</cmdline></os>
   <features><acpi/></features>

@@ -9,4 +9,7 @@
 uint64_t vmc_container_data (struct vmc_source *source, uint64_t offset, uint64_t length, const char *type)
 	__attribute__ ((nonnull));
 
+/* Have the libraries ask the kernel now for what they ask it once: later it may not be allowed any more. */
+void vmc_container_warm_up (void);
+
 #endif

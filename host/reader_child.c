@@ -224,6 +224,7 @@ static int enter_sandbox (bool with_claims, struct vmc_claims *claims, struct nb
 		return -1;
 	if (vmc_sandbox_drop (err) < 0 || connect_source (source, err) < 0)
 		return -1;
+	vmc_container_warm_up ();
 	*memory_fd = vmc_memory_file_make (err);
 	return *memory_fd < 0 ? -1 : vmc_sandbox_close (*memory_fd, err);
 }

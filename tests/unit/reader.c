@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 
 #include "clock.h"
+#include "devices.h"
+#include "ext4_map.h"
 #include "memory_file.h"
 #include "process.h"
 #include "reader.h"
@@ -236,6 +238,160 @@ static void each_place_is_named (void **state)
 	}
 	assert_true (made >= 2);
 	(void) printf ("# %u kinds of %zu could be made here\n", made, UNIT_COUNT (cases));
+}
+
+/* --- what the guest says ---------------------------------------------------------------------------------------------------- */
+
+#define CHUNK 4096
+
+/* An ext4 of 64 MiB in stripes over two partitions of 40 MiB, from their second MiB on. INNER: the ext4 by itself. */
+static void make_striped (struct file_source *inner, struct file_source *disk)
+{
+	static const uint64_t legs[] = {2 * MIB, 43 * MIB};
+	char bytes[CHUNK];
+
+	*inner = file_source_make (64 * MIB);
+	*disk = file_source_make (100 * MIB);
+	file_source_run (inner, "mkfs.ext4 -q -F -b 4096 -U " UUID " $DISK");
+	file_source_run (disk, "printf 'label: dos\\nstart=2048,size=81920\\nstart=86016,size=81920\\n' | sfdisk --no-reread $DISK");
+	for (uint64_t chunk = 0; chunk < 64 * MIB / CHUNK; chunk++) {
+		file_source_get (inner, chunk * CHUNK, bytes, CHUNK);
+		file_source_put (disk, legs[chunk % 2] + chunk / 2 * CHUNK, bytes, CHUNK);
+	}
+}
+
+static void make_claims (struct vmc_claims *claims, struct vmc_claim *claim)
+{
+	struct vmc_device *stripes;
+
+	add_device ("a", VMC_KIND_DISK, 100 * MIB);
+	add_part ("a1", VMC_KIND_PARTITION, 40 * MIB, "a", MIB);
+	add_part ("a2", VMC_KIND_PARTITION, 40 * MIB, "a", 42 * MIB);
+	stripes = add_device ("lv", "LVM", 64 * MIB);
+	lies_on (stripes, "a1");
+	lies_on (stripes, "a2");
+	add_target (stripes, 0, 64 * MIB, CHUNK);
+	add_leg (stripes, "a1", MIB);
+	add_leg (stripes, "a2", MIB);
+	*claim = (struct vmc_claim) {"lv", "ext4", "lv"};
+	*claims = (struct vmc_claims) {"a", {claim, 1}, list};
+}
+
+static int read_claimed (const struct file_source *disk, const struct vmc_claims *claims, struct vmc_reading *reading,
+			 struct vmc_error *err)
+{
+	struct server server = {.process = VMC_PROCESS_INIT};
+	int fd = serve (disk, &server), result;
+
+	result = vmc_reader_run (fd, disk->source.size_bytes, claims, vmc_now_ms () + LONG_MS, reading, err);
+	(void) close (fd);
+	stop (&server);
+	return result;
+}
+
+/* What is free in the ext4 by itself, moved to where it lies on the disk. */
+static void get_truth (struct file_source *inner, struct vmc_extents *truth)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents inside = {0};
+	struct vmc_ext4_geometry geometry;
+	struct vmc_error err;
+
+	assert_int_equal (vmc_ext4_map (&inner->source, 0, 64 * MIB, &geometry, &inside, &err), 0);
+	for (size_t i = 0; i < inside.count; i++)
+		for (uint64_t at = inside.items[i].start; at < inside.items[i].start + inside.items[i].length; at += 4096) {
+			uint64_t chunk = at / CHUNK, leg = chunk % 2 ? 43 * MIB : 2 * MIB;
+
+			assert_int_equal (vmc_extents_add (truth, leg + chunk / 2 * CHUNK + at % CHUNK, 4096, &err), 0);
+		}
+	vmc_extents_normalise (truth);
+}
+
+static void an_ext4_in_stripes_is_read_where_the_guest_says (void **state)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents truth = {0};
+	struct vmc_reading reading = {0};
+	struct file_source inner, disk;
+	struct vmc_claims claims;
+	struct vmc_claim claim;
+	struct vmc_error err;
+
+	(void) state;
+	make_striped (&inner, &disk);
+	make_claims (&claims, &claim);
+	if (read_claimed (&disk, &claims, &reading, &err) < 0)
+		fail_msg ("%s", err.text);
+	assert_int_equal (reading.view_count, 1);
+	assert_string_equal (reading.views[0].filesystem, "lv");
+	assert_string_equal (reading.views[0].why_not, "");
+	assert_true (reading.views[0].usable);
+	get_truth (&inner, &truth);
+	assert_true (vmc_extents_total (&truth) > 40 * MIB);
+	assert_int_equal (reading.views[0].free.count, truth.count);
+	assert_memory_equal (reading.views[0].free.items, truth.items, truth.count * sizeof truth.items[0]);
+	/* Of the places only what lies there is told. */
+	assert_int_equal (reading.free.count, 0);
+	assert_false (reading.places[0].usable);
+	vmc_reading_clear (&reading);
+	vmc_stack_clear (&list);
+	file_source_end (&inner);
+	file_source_end (&disk);
+}
+
+/* A table that is wrong by a chunk, or in which the legs have changed places: what is read then is no ext4 that holds. */
+static void wrong_tables_are_noticed (void **state)
+{
+	struct file_source inner, disk;
+
+	(void) state;
+	make_striped (&inner, &disk);
+	for (int fault = 0; fault < 5; fault++) {
+		struct vmc_reading reading = {0};
+		struct vmc_claims claims;
+		struct vmc_target *target;
+		struct vmc_leg *legs;
+		struct vmc_claim claim;
+		struct vmc_error err;
+
+		make_claims (&claims, &claim);
+		target = get ("lv")->targets.items;
+		legs = target->legs.items;
+		if (fault == 0)
+			legs[1].offset += CHUNK;
+		else if (fault == 1)
+			target->chunk_bytes = 2 * CHUNK;
+		else if (fault == 2)
+			legs[1] = legs[0];
+		else if (fault == 3)
+			get ("lv")->encrypted = true;
+		else
+			get ("a")->bytes -= 512;
+		if (read_claimed (&disk, &claims, &reading, &err) < 0)
+			fail_msg ("%s", err.text);
+		if (reading.views[0].usable || reading.views[0].free.count > 0 || reading.views[0].why_not[0] == 0)
+			fail_msg ("fault %d was not noticed", fault);
+		vmc_reading_clear (&reading);
+		vmc_stack_clear (&list);
+	}
+	file_source_end (&inner);
+	file_source_end (&disk);
+}
+
+static void claims_that_cannot_be_followed_are_void (void **state)
+{
+	struct file_source disk = file_source_make (100 * MIB);
+	struct vmc_reading reading = {0};
+	struct vmc_claims claims;
+	struct vmc_claim claim;
+	struct vmc_error err;
+
+	(void) state;
+	make_claims (&claims, &claim);
+	strcpy (((struct vmc_leg *) ((struct vmc_target *) get ("lv")->targets.items)->legs.items)->device, "lv");
+	assert_int_equal (read_claimed (&disk, &claims, &reading, &err), -1);
+	assert_error (err, VMC_REFUSED, "names what it does not lie on");
+	vmc_reading_clear (&reading);
+	vmc_stack_clear (&list);
+	file_source_end (&disk);
 }
 
 /* --- a child that was taken over -------------------------------------------------------------------------------------------- */
@@ -517,6 +673,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (only_checksums_make_it_a_witness_alone),
 	cmocka_unit_test (an_ext4_in_a_partition_is_read),
 	cmocka_unit_test (each_place_is_named),
+	cmocka_unit_test (an_ext4_in_stripes_is_read_where_the_guest_says),
+	cmocka_unit_test (wrong_tables_are_noticed),
+	cmocka_unit_test (claims_that_cannot_be_followed_are_void),
 	cmocka_unit_test (one_that_breaks_out_is_killed_and_told),
 	cmocka_unit_test (one_that_dies_is_told),
 	cmocka_unit_test (one_that_hangs_is_not_waited_for),

@@ -34,30 +34,55 @@ static unsigned patience_ms (const struct vmc_run *run)
 	return run->deadline_ms - now_ms < TRIM_MS ? (unsigned) (run->deadline_ms - now_ms) : TRIM_MS;
 }
 
-/* Trim each filesystem that can be trimmed; the sum of what the guest says. */
-static int trim_all (struct vmc_run *run, const struct vmc_disk_facts *facts, bool force, uint64_t *trimmed_bytes,
+static void note (struct vmc_disk_report *report, const struct vmc_filesystem *filesystem, const char *why)
+{
+	size_t used = strlen (report->notes);
+
+	(void) snprintf (report->notes + used, sizeof report->notes - used, "%s%s: %s", used ? "; " : "",
+			 filesystem->mount_point, why);
+}
+
+/* 1: trimmed, and *BYTES is what the guest says; 0: its kernel cannot. */
+static int trim_one (struct vmc_run *run, const struct vmc_filesystem *filesystem, bool force, uint64_t *bytes,
 		     struct vmc_error *err)
 {
+	if (vmc_run_check (run, err) < 0)
+		return -1;
+	vmc_fault_point ("trim");
+	if (vmc_agent_trim (run->agent, filesystem->filesystem, force, patience_ms (run), bytes, err) < 0) {
+		if (err->code == VMC_UNSUPPORTED)
+			return 0;
+		vmc_run_drop_agent (run); /* it stops the trim */
+		return vmc_fail_in (err, "cannot trim '%s'", filesystem->mount_point);
+	}
+	vmc_fault_point ("trimmed");
+	return 1;
+}
+
+/* Trim each filesystem that can be trimmed; the sum of what the guest says. VMC_REFUSED: none can. */
+static int trim_all (struct vmc_run *run, const struct vmc_disk_facts *facts, bool force,
+		     struct vmc_disk_report *report, uint64_t *trimmed_bytes, struct vmc_error *err)
+{
+	size_t trimmed = 0;
+
 	*trimmed_bytes = 0;
+	report->notes[0] = 0;
 	vmc_agent_on_progress (run->agent, show, NULL);
+	vmc_progress_step (facts->disk->target, force ? "trim again" : "trim");
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
 		const struct vmc_filesystem *filesystem = facts->filesystems[i];
-		uint64_t bytes;
+		const char *why_not = filesystem->why_not_trim;
+		uint64_t bytes = 0;
+		int done = why_not[0] ? 0 : trim_one (run, filesystem, force, &bytes, err);
 
-		if (filesystem->why_not_trim[0] != 0)
-			continue;
-		if (vmc_run_check (run, err) < 0)
+		if (done < 0)
 			return -1;
-		vmc_progress_step (facts->disk->target, force ? "trim again" : "trim");
-		vmc_fault_point ("trim");
-		if (vmc_agent_trim (run->agent, filesystem->filesystem, force, patience_ms (run), &bytes, err) < 0) {
-			vmc_run_drop_agent (run); /* it stops the trim */
-			return vmc_fail_in (err, "cannot trim '%s'", filesystem->mount_point);
-		}
-		vmc_fault_point ("trimmed");
+		if (done == 0)
+			note (report, filesystem, why_not[0] ? why_not : err->text);
+		trimmed += (size_t) done;
 		*trimmed_bytes += bytes;
 	}
-	return 0;
+	return trimmed > 0 ? 0 : vmc_fail (err, VMC_REFUSED, 0, "no filesystem can be trimmed: %s", report->notes);
 }
 
 static int say_dropped (const struct vmc_disk *disk, uint64_t trimmed_bytes, struct vmc_error *err)
@@ -93,11 +118,11 @@ static int trim (struct vmc_run *run, const struct vmc_disk_facts *facts, struct
 {
 	uint64_t trimmed, after;
 
-	if (trim_all (run, facts, false, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
+	if (trim_all (run, facts, false, report, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
 		return -1;
 	if (vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, after) == 0)
 		return 0;
-	if (trim_all (run, facts, true, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
+	if (trim_all (run, facts, true, report, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
 		return -1;
 	if (vmc_plan_trim_dropped (report->virtual_bytes, trimmed, report->allocated_before_bytes, after))
 		return say_dropped (facts->disk, trimmed, err);

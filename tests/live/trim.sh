@@ -26,6 +26,12 @@ expect_status 4 "$vmcompact" --disk=vdb --method=trim g
 expect_text "$work/err" "discard='unmap'"
 [ "$(allocated "$images/drop.qcow2")" -gt $((before - 20 * 1048576)) ] || fail "it was not dropped after all"
 
+say "a second trim sends everything again: the guest's kernel believes that it has trimmed"
+discards () { guest g "awk '{print \$14}' /sys/block/vdb/stat"; } # sectors
+sent=$(discards)
+expect_status 4 "$vmcompact" --disk=vdb --method=trim g
+[ $((($(discards) - sent) * 512)) -gt $((500 * 1048576)) ] || fail "the second trim sent only $((($(discards) - sent) / 2048)) MiB"
+
 say "auto commits there, with the same result as a trim"
 expect_status 0 "$vmcompact" --disk=vdb --json g
 expect_text "$work/out" '"method":"commit"'

@@ -169,7 +169,8 @@ static void the_chain_is_read_in_order (void **state)
 	assert_int_equal (disk->backing_count, 2);
 	assert_string_equal (disk->backing[0], "/one");
 	assert_string_equal (disk->backing[1], "/two");
-	assert_string_equal (disk->backing_format, "raw");
+	assert_string_equal (disk->backing_format[0], "raw");
+	assert_string_equal (disk->backing_format[1], "qcow2");
 }
 
 static void an_empty_backing_store_ends_the_chain (void **state)

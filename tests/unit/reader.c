@@ -71,7 +71,7 @@ static int serve (const struct file_source *disk, struct server *server)
 	return fd;
 }
 
-static void stop (struct server *server)
+static void stop_serving (struct server *server)
 {
 	vmc_process_end (&server->process);
 	(void) unlink (server->socket);
@@ -86,7 +86,7 @@ static int try_read (const struct file_source *disk, uint64_t wait_ms, struct vm
 
 	result = vmc_reader_run (fd, disk->source.size_bytes, NULL, vmc_now_ms () + wait_ms, reading, err);
 	(void) close (fd);
-	stop (&server);
+	stop_serving (&server);
 	return result;
 }
 
@@ -614,7 +614,7 @@ static void measure_disk (const char *make)
 		measure (fd, disk.source.size_bytes, result);
 	assert_int_equal (waitpid (child, &status, 0), child);
 	(void) close (fd);
-	stop (&server);
+	stop_serving (&server);
 	file_source_end (&disk);
 	assert_int_equal (status, 0);
 	(void) printf ("# 1 TiB: %ld KiB resident, %ld ms\n", result[0], result[1]);

@@ -249,15 +249,14 @@ static int decode_xml (struct json_object *object, struct vmc_journal *journal)
 	return journal->inactive_xml ? 0 : -1;
 }
 
-/* One value of JSON and nothing behind it; NULL if it is not that. */
-static struct json_object *parse (const char *text, size_t length)
+static struct json_object *parse_as (int how, const char *text, size_t length)
 {
 	struct json_tokener *tokener = json_tokener_new ();
 	struct json_object *object;
 
 	if (tokener == NULL)
 		return NULL;
-	json_tokener_set_flags (tokener, JSON_TOKENER_STRICT);
+	json_tokener_set_flags (tokener, how);
 	object = json_tokener_parse_ex (tokener, text, (int) length + 1);
 	if (json_tokener_get_error (tokener) != json_tokener_success || json_tokener_get_parse_end (tokener) < length) {
 		json_object_put (object);
@@ -265,6 +264,32 @@ static struct json_object *parse (const char *text, size_t length)
 	}
 	json_tokener_free (tokener);
 	return object;
+}
+
+/* Is TEXT one value of JSON, strictly, and nothing behind it? Where json-c 0.18 is to be strict, it takes bytes for signed, and
+ * each above 0x7F for a control character. Such a byte can only stand where a letter can, so a letter is put in its place. */
+static bool well_formed (const char *text, size_t length)
+{
+	struct json_object *object;
+	char *ascii = malloc (length + 1);
+	bool result;
+
+	if (ascii == NULL)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		ascii[i] = (unsigned char) text[i] > 0x7F ? 'x' : text[i];
+	ascii[length] = 0;
+	object = parse_as (JSON_TOKENER_STRICT, ascii, length);
+	result = object != NULL;
+	json_object_put (object);
+	free (ascii);
+	return result;
+}
+
+/* NULL if it is not one value of JSON and nothing behind it. */
+static struct json_object *parse (const char *text, size_t length)
+{
+	return well_formed (text, length) ? parse_as (0, text, length) : NULL;
 }
 
 static int decode (const char *text, size_t length, const char *uuid, struct vmc_journal *journal)

@@ -452,6 +452,12 @@ static void what_is_nearly_json_is_damage (void **state)
 	}
 }
 
+static void what_is_nearly_json_is_damage_in_any_language (void **state)
+{
+	strcpy (journal.name, "m\xC3\xA4rz \xFF");
+	what_is_nearly_json_is_damage (state);
+}
+
 static void what_is_no_object_is_damage (void **state)
 {
 	static const char *const texts[] = {"", " ", "null", "[]", "1", "\"a\"", "{}", "x", "{\"version\":1}"};
@@ -762,6 +768,7 @@ static const struct CMUnitTest tests[] = {
 	ROOM_TEST (a_part_of_a_journal_is_damage),
 	ROOM_TEST (what_follows_a_journal_is_damage),
 	ROOM_TEST (what_is_nearly_json_is_damage),
+	ROOM_TEST (what_is_nearly_json_is_damage_in_any_language),
 	ROOM_TEST (what_is_no_object_is_damage),
 	ROOM_TEST (a_file_that_is_too_large_is_not_read),
 	ROOM_TEST (what_is_no_file_is_not_read),

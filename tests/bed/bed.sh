@@ -137,7 +137,7 @@ define_guest ()         # NAME DISK_XML... - define a guest with a channel for t
     guest_files
     cat >"$work/$name.define.xml" <<XML
 <domain type='qemu'>
-  <name>$name</name><memory unit='MiB'>${guest_memory:-256}</memory><vcpu>1</vcpu>
+  <name>$name</name><description>für Tests, € 0</description><memory unit='MiB'>${guest_memory:-256}</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='${VMC_MACHINE:-pc}'>hvm</type><kernel>$work/guest/kernel</kernel><initrd>$work/guest/initramfs</initrd>
     <cmdline>console=ttyS0 quiet panic=-1</cmdline></os>
   <features><acpi/></features>

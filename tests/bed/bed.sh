@@ -2,7 +2,7 @@
 #
 # A test makes images (make_image), defines and starts guests (define_guest, start_guest), runs commands in them
 # (guest), runs vmcompact, and compares what was before with what is after (remember, check_unharmed). It ends with
-# "done_testing". All files lie in $work, which is removed at the end.
+# "done_testing". All files lie in $work, below VMC_ROOM (/var/tmp), which is removed at the end.
 
 set -eu
 bed=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,7 +11,7 @@ agent=$top_builddir/vmcompact-agent
 vmcompact=$top_builddir/vmcompact
 [ -x "$top_builddir/.libs/vmcompact" ] && vmcompact=$top_builddir/.libs/vmcompact
 liar=$top_builddir/tests/bed/liar
-work=$(mktemp -d /var/tmp/vmcompact-test.XXXXXX)
+work=$(mktemp -d "${VMC_ROOM:-/var/tmp}/vmcompact-test.XXXXXX")
 chmod 755 "$work"
 images=$work/images
 mkdir -m 755 "$images"

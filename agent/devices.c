@@ -52,16 +52,26 @@ uint64_t vmc_device_bytes (dev_t number)
 	return find_directory (number, directory) ? vmc_sysfs_number (directory, "size") * VMC_SECTOR_BYTES : 0;
 }
 
-/* A partition has the queue of its disk. */
-bool vmc_device_takes_discards (dev_t number)
+/* A limit of its queue: more than 0? OTHERWISE is for where the kernel does not tell. A partition has the queue of its disk. */
+static bool has_limit (dev_t number, const char *limit, bool otherwise)
 {
 	char directory[PATH_MAX], text[32];
 
 	if (!find_directory (number, directory))
-		return true;
+		return otherwise;
 	if (vmc_sysfs_exists (directory, "partition"))
 		*strrchr (directory, '/') = 0;
-	return !vmc_sysfs_text (directory, "queue/discard_max_bytes", text, sizeof text) || strtoull (text, NULL, 10) > 0;
+	return vmc_sysfs_text (directory, limit, text, sizeof text) ? strtoull (text, NULL, 10) > 0 : otherwise;
+}
+
+bool vmc_device_takes_discards (dev_t number)
+{
+	return has_limit (number, "queue/discard_max_bytes", true);
+}
+
+bool vmc_device_takes_zeros (dev_t number)
+{
+	return has_limit (number, "queue/write_zeroes_max_bytes", false);
 }
 
 int vmc_device_open (dev_t number, int flags)
@@ -201,12 +211,14 @@ static int describe_partition (struct vmc_list *list, struct vmc_device *device,
 		       : vmc_stack_add_leg (device, ((struct vmc_name *) device->below.items)[0].name, start, err);
 }
 
-/* The name of a kind by the prefix of the UUID that its maker gave it. */
-static const char *device_mapper_kind (const char *directory)
+/* The name of a kind by the prefix of the UUID that its maker gave it. Whether it is encrypted must be known also where its
+ * table cannot be read. */
+static const char *device_mapper_kind (const char *directory, struct vmc_device *device)
 {
 	char uuid[VMC_NAME_SIZE * 4] = "";
 
 	(void) vmc_sysfs_text (directory, "dm/uuid", uuid, sizeof uuid);
+	device->encrypted = strncmp (uuid, "CRYPT-", 6) == 0;
 	return strncmp (uuid, "LVM-", 4) == 0	     ? "LVM"
 	       : strncmp (uuid, "CRYPT-LUKS", 10) == 0 ? "LUKS"
 						       : "device-mapper";
@@ -217,7 +229,7 @@ static int describe_stacked (struct vmc_list *list, struct vmc_device *device, c
 {
 	bool mapper = vmc_sysfs_exists (directory, "dm");
 
-	vmc_text_copy (device->kind, sizeof device->kind, mapper ? device_mapper_kind (directory) : "RAID");
+	vmc_text_copy (device->kind, sizeof device->kind, mapper ? device_mapper_kind (directory, device) : "RAID");
 	if (add_slaves (list, device, directory, probe, err) < 0)
 		return -1;
 	return mapper ? vmc_device_mapper_read (number, device, err) : vmc_md_read (directory, device, err);

@@ -21,6 +21,9 @@ int vmc_device_open (dev_t number, int flags);
 /* Does the block device NUMBER say that discards can be sent to it? True where the kernel does not tell. */
 bool vmc_device_takes_discards (dev_t number);
 
+/* Does the block device NUMBER say that it can fill ranges with zeros by itself? False where the kernel does not tell. */
+bool vmc_device_takes_zeros (dev_t number);
+
 /* The size of the block device NUMBER; 0 where it is not known. */
 uint64_t vmc_device_bytes (dev_t number);
 

@@ -4,7 +4,8 @@
  * device that it was mounted from, and, if it is btrfs, on all that /sys/fs/btrfs/UUID/devices names.
  *
  * It can be mapped if the kernel has FS_IOC_GETFSMAP for its type (ext4, XFS), and ranges of its device can be followed down
- * to disks. It can be trimmed if its device takes discards: a LUKS device does so only when it was opened for that.
+ * to disks. It can be trimmed if its device takes discards: a LUKS device does so only when it was opened for that. Its free
+ * space can be zeroed unless the zeros would be something else on the disk.
  */
 #include "filesystems.h"
 
@@ -22,6 +23,7 @@
 #include "sysfs.h"
 
 #define BTRFS_DIRECTORY "/sys/fs/btrfs"
+#define EXT4_DIRECTORY "/sys/fs/ext4"
 
 static void why_not (char *reason, const char *text)
 {
@@ -115,6 +117,33 @@ static void say_why_not_trim (const struct vmc_mount *mount, struct vmc_filesyst
 		why_not (filesystem->why_not_trim, "its device does not pass discards on");
 }
 
+/* ext4 counts the errors that the kernel has found, until e2fsck mends them: then what it calls free may be in use. */
+static bool has_errors (const struct vmc_list *devices, const char *name)
+{
+	const struct vmc_device *device = vmc_stack_find (devices, name);
+	char directory[sizeof EXT4_DIRECTORY + VMC_NAME_SIZE];
+
+	if (device == NULL)
+		return false;
+	(void) snprintf (directory, sizeof directory, EXT4_DIRECTORY "/%s", device->name);
+	return vmc_sysfs_number (directory, "errors_count") > 0;
+}
+
+static void say_why_not_zero (const struct vmc_mount *mount, const struct vmc_list *devices,
+			      struct vmc_filesystem *filesystem)
+{
+	const struct vmc_name *names = filesystem->devices.items;
+
+	if (mount->read_only)
+		why_not (filesystem->why_not_zero, "it is mounted read-only");
+	for (size_t i = 0; i < filesystem->devices.count && filesystem->why_not_zero[0] == 0; i++)
+		if (vmc_stack_encrypted (devices, names[i].name))
+			why_not (filesystem->why_not_zero,
+				 "it lies on dm-crypt, where zeros become noise, so zeroing is pointless");
+		else if (has_errors (devices, names[i].name))
+			why_not (filesystem->why_not_zero, "the kernel has found errors in it; it must be checked first");
+}
+
 static void describe_space (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)
 {
 	struct statvfs space;
@@ -142,6 +171,7 @@ int vmc_filesystem_describe (const struct vmc_mount *mount, bool probe, struct v
 		return -1;
 	say_why_not_map (mount, devices, filesystem);
 	say_why_not_trim (mount, filesystem);
+	say_why_not_zero (mount, devices, filesystem);
 	describe_space (mount, filesystem);
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include "mounts.h"
 
 /* Fill RESULT (all zero before; to be released with the table of VMC_FILESYSTEMS) with the mounted filesystems on block
- * devices, and these devices. What cannot be done with a filesystem is said in its why_not_trim and why_not_map. */
+ * devices, and these devices. What cannot be done with a filesystem is said in its why_not_trim, why_not_map and why_not_zero. */
 int vmc_filesystems_list (struct vmc_filesystems_result *result, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 

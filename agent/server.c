@@ -5,7 +5,7 @@
  *   hello starts a session: what the last one left (a job, a freeze, a free map) ends first. Requests of another
  *   session are refused: bytes wait in a virtio port until an agent opens it, however long ago they were sent.
  *
- *   trim and freeze start the worker; their answer is sent when it reports. One job at a time. After a freeze the
+ *   trim, zero and freeze start the worker; their answer is sent when it reports. One job at a time. After a freeze the
  *   worker stays, as its keeper, until thaw, the deadline, a hang-up or SIGTERM.
  *
  * The loop sleeps without a time-out, except while a freeze lasts (its deadline, and some patience for the keeper) and
@@ -32,6 +32,7 @@
 #include "message.h"
 #include "port.h"
 #include "trim.h"
+#include "zero.h"
 
 #define OUTPUT_RETRY_MS 250
 #define FREEZING_LOOK_MS 100 /* until the keeper has called the first FIFREEZE */
@@ -44,7 +45,7 @@ struct server {
 	uint64_t started_ms;
 
 	struct vmc_worker worker;
-	enum vmc_method job; /* VMC_TRIM or VMC_FREEZE while there is a worker */
+	enum vmc_method job; /* VMC_TRIM, VMC_ZERO or VMC_FREEZE while there is a worker */
 	uint64_t job_id;     /* the request that is not answered yet, if "asked" */
 	bool asked;
 	uint64_t thaw_id; /* the thaw that waits for the keeper, if "thaw_asked" */
@@ -154,10 +155,21 @@ static void take_ranges (struct server *server, const struct vmc_report *report)
 			server->freeze.complete = false;
 }
 
+static void job_done (struct server *server, const struct vmc_report *report)
+{
+	struct vmc_trim_result trimmed = {report->value};
+	struct vmc_zero_result zeroed = {report->value, report->zero_bytes};
+
+	if (server->job == VMC_TRIM)
+		answer (server, server->job_id, VMC_TRIM, &trimmed);
+	else
+		answer (server, server->job_id, VMC_ZERO, &zeroed);
+	finish_worker (server, false);
+}
+
 static void take_report (struct server *server, const struct vmc_report *report)
 {
 	struct vmc_progress progress = {server->job_id, report->done_bytes, report->total_bytes};
-	struct vmc_trim_result trimmed = {report->value};
 
 	switch (report->kind) {
 	case VMC_REPORT_PROGRESS:
@@ -176,12 +188,10 @@ static void take_report (struct server *server, const struct vmc_report *report)
 		job_failed (server, &report->error);
 		break;
 	case VMC_REPORT_DONE:
-		if (server->job == VMC_FREEZE) {
+		if (server->job == VMC_FREEZE)
 			keeper_done (server, report);
-		} else {
-			answer (server, server->job_id, VMC_TRIM, &trimmed);
-			finish_worker (server, false);
-		}
+		else
+			job_done (server, report);
 		break;
 	}
 }
@@ -207,7 +217,7 @@ static void hear_worker (struct server *server)
 	}
 }
 
-/* End whatever is at work: a trim is killed, a freeze is thawed. Waits for the thaw. */
+/* End whatever is at work: a trim or zeroing is killed, a freeze is thawed. Waits for the thaw. */
 static void end_job (struct server *server)
 {
 	struct vmc_error error;
@@ -220,7 +230,7 @@ static void end_job (struct server *server)
 	}
 	/* The keeper thaws when its socket closes; a keeper that is in the middle of FIFREEZE finishes that first. */
 	server->freeze.held = false;
-	finish_worker (server, server->job == VMC_TRIM);
+	finish_worker (server, server->job != VMC_FREEZE);
 }
 
 static void end_session (struct server *server)
@@ -258,11 +268,12 @@ static int new_session (struct server *server, struct vmc_error *err)
 
 static int do_hello (struct server *server, uint64_t id, void *params, struct vmc_error *err)
 {
-	static struct vmc_name names[] = {{"filesystems"}, {"trim"}, {"freeze"}, {"map"}, {"thaw"}, {"cancel"}};
+	static struct vmc_name names[] = {{"filesystems"}, {"trim"}, {"zero"}, {"freeze"},
+					 {"map"},         {"thaw"}, {"cancel"}};
 	const struct vmc_hello_params *hello = params;
 	struct vmc_hello_result result = {.protocol = VMC_PROTOCOL_VERSION,
 					  .agent_version = PACKAGE_VERSION,
-					  .capabilities = {names, 6}};
+					  .capabilities = {names, 7}};
 
 	if (hello->protocol_min > VMC_PROTOCOL_VERSION || hello->protocol_max < VMC_PROTOCOL_VERSION)
 		return vmc_fail (err, VMC_UNSUPPORTED, EPROTO, "this agent speaks version %d of the protocol",
@@ -311,9 +322,11 @@ static int start_job (struct server *server, uint64_t id, enum vmc_method method
 	return 0;
 }
 
-/* The filesystem NAME, if it can be trimmed. */
-static int check_trim (const struct vmc_mount *mount, const char *name, struct vmc_error *err)
+/* Can METHOD be had of the filesystem NAME? */
+static int check_filesystem (const struct vmc_mount *mount, const char *name, enum vmc_method method,
+			     struct vmc_error *err)
 {
+	const char *why;
 	struct vmc_filesystem facts;
 	struct vmc_list devices = {0};
 	int result;
@@ -321,8 +334,9 @@ static int check_trim (const struct vmc_mount *mount, const char *name, struct v
 	if (mount == NULL)
 		return vmc_fail (err, VMC_USAGE, ENOENT, "filesystem '%s' is not mounted", name);
 	result = vmc_filesystem_describe (mount, false, &devices, &facts, err);
-	if (result == 0 && facts.why_not_trim[0] != 0)
-		result = vmc_fail (err, VMC_UNSUPPORTED, 0, "filesystem '%s': %s", name, facts.why_not_trim);
+	why = method == VMC_TRIM ? facts.why_not_trim : facts.why_not_zero;
+	if (result == 0 && why[0] != 0)
+		result = vmc_fail (err, VMC_UNSUPPORTED, 0, "filesystem '%s': %s", name, why);
 	vmc_filesystem_clear (&facts);
 	vmc_stack_clear (&devices);
 	return result;
@@ -339,7 +353,7 @@ static int do_trim (struct server *server, uint64_t id, void *params, struct vmc
 	if (must_be_idle (server, err) < 0 || vmc_mounts_read (&mounts, err) < 0)
 		return -1;
 	mount = vmc_filesystems_find (&mounts, trim->filesystem);
-	if (check_trim (mount, trim->filesystem, err) < 0)
+	if (check_filesystem (mount, trim->filesystem, VMC_TRIM, err) < 0)
 		return -1;
 	job = (struct vmc_trim_job) {.size_bytes = vmc_device_bytes (mount->device),
 				     .minimum_bytes = trim->minimum_bytes,
@@ -348,6 +362,42 @@ static int do_trim (struct server *server, uint64_t id, void *params, struct vmc
 	if (job.fd < 0)
 		return -1;
 	result = start_job (server, id, VMC_TRIM, vmc_trim_worker, &job, err);
+	(void) close (job.fd);
+	return result;
+}
+
+static int check_zero (const struct vmc_zero_params *params, struct vmc_error *err)
+{
+	if (params->reserve_bytes != 0 && params->reserve_bytes < VMC_ZERO_RESERVE_MIN_BYTES)
+		return vmc_fail (err, VMC_USAGE, ERANGE, "a reserve of less than %d bytes is too small",
+				 VMC_ZERO_RESERVE_MIN_BYTES);
+	if (params->rate_bytes_per_s != 0 && params->rate_bytes_per_s < VMC_ZERO_RATE_MIN_BYTES)
+		return vmc_fail (err, VMC_USAGE, ERANGE, "a rate of less than %d bytes a second is too low",
+				 VMC_ZERO_RATE_MIN_BYTES);
+	return 0;
+}
+
+static int do_zero (struct server *server, uint64_t id, void *params, struct vmc_error *err)
+{
+	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
+	const struct vmc_zero_params *zero = params;
+	const struct vmc_mount *mount;
+	struct vmc_zero_job job;
+	int result;
+
+	if (must_be_idle (server, err) < 0 || check_zero (zero, err) < 0 || vmc_mounts_read (&mounts, err) < 0)
+		return -1;
+	mount = vmc_filesystems_find (&mounts, zero->filesystem);
+	if (check_filesystem (mount, zero->filesystem, VMC_ZERO, err) < 0)
+		return -1;
+	job = (struct vmc_zero_job) {.device = mount->device,
+				     .reserve_bytes = zero->reserve_bytes,
+				     .rate_bytes_per_s = zero->rate_bytes_per_s};
+	memcpy (job.type, mount->type, sizeof job.type);
+	job.fd = vmc_mount_open (mount, err);
+	if (job.fd < 0)
+		return -1;
+	result = start_job (server, id, VMC_ZERO, vmc_zero_worker, &job, err);
 	(void) close (job.fd);
 	return result;
 }
@@ -455,6 +505,7 @@ union params {
 	struct vmc_session_params session;
 	struct vmc_hello_params hello;
 	struct vmc_trim_params trim;
+	struct vmc_zero_params zero;
 	struct vmc_freeze_params freeze;
 	struct vmc_map_params map;
 	struct vmc_token_params token;
@@ -465,10 +516,10 @@ static const struct {
 	bool needs_session;
 } handlers[VMC_METHODS] = {
 	[VMC_HELLO] = {do_hello, false},   [VMC_FILESYSTEMS] = {do_filesystems, true},
-	[VMC_TRIM] = {do_trim, true},      [VMC_FREEZE] = {do_freeze, true},
-	[VMC_MAP] = {do_map, true},        [VMC_THAW] = {do_thaw, true},
-	[VMC_CANCEL] = {do_cancel, true},  [VMC_PING] = {do_ping, false},
-	[VMC_STATUS] = {do_status, false},
+	[VMC_TRIM] = {do_trim, true},      [VMC_ZERO] = {do_zero, true},
+	[VMC_FREEZE] = {do_freeze, true},  [VMC_MAP] = {do_map, true},
+	[VMC_THAW] = {do_thaw, true},      [VMC_CANCEL] = {do_cancel, true},
+	[VMC_PING] = {do_ping, false},     [VMC_STATUS] = {do_status, false},
 };
 
 static int run_request (struct server *server, const struct vmc_message *message, struct vmc_error *err)

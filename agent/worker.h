@@ -1,4 +1,4 @@
-/* worker.h - one forked child for what can block: FITRIM, FIFREEZE, sync
+/* worker.h - one forked child for what can block: FITRIM, zeroing, FIFREEZE, sync
  *
  * The agent's only thread must always be able to answer "cancel" and "ping" and to keep a deadline, so everything that
  * may wait for a disk runs here. Child and parent talk over a socket pair that keeps message borders; when either
@@ -22,10 +22,10 @@ struct vmc_report {
 		VMC_REPORT_PROGRESS,    /* done_bytes, total_bytes */
 		VMC_REPORT_RANGES_PART, /* ranges */
 		VMC_REPORT_FROZEN,      /* flag: the map is complete */
-		VMC_REPORT_DONE,        /* value; flag */
+		VMC_REPORT_DONE,        /* value; flag, or zero_bytes */
 		VMC_REPORT_FAILED,      /* error */
 	} kind;
-	uint64_t done_bytes, total_bytes, value;
+	uint64_t done_bytes, total_bytes, value, zero_bytes;
 	bool flag;
 	struct vmc_error error;
 	uint32_t count;

@@ -162,7 +162,8 @@ static int request (struct vmc_agent *agent, enum vmc_method method, const void 
 	VMC_CLEANUP_MESSAGE struct vmc_message message = {0};
 	uint64_t deadline_ms = vmc_now_ms () + timeout_ms;
 
-	agent->interruptible = method == VMC_TRIM || method == VMC_FREEZE || method == VMC_FILESYSTEMS;
+	agent->interruptible =
+		method == VMC_TRIM || method == VMC_ZERO || method == VMC_FREEZE || method == VMC_FILESYSTEMS;
 	if (send_request (agent, method, params, deadline_ms, err) < 0 ||
 	    await (agent, agent->last_id, false, deadline_ms, &message, err) < 0) {
 		if (err->code == VMC_NO_AGENT)
@@ -253,6 +254,22 @@ int vmc_agent_trim (struct vmc_agent *agent, const char *filesystem, bool force,
 	if (request (agent, VMC_TRIM, &params, timeout_ms, &result, err) < 0)
 		return -1;
 	*trimmed_bytes = result.trimmed_bytes;
+	return 0;
+}
+
+int vmc_agent_zero (struct vmc_agent *agent, const char *filesystem, uint64_t reserve_bytes, uint64_t rate_bytes_per_s,
+		    unsigned timeout_ms, struct vmc_zero_result *result, struct vmc_error *err)
+{
+	struct vmc_zero_params params = {.reserve_bytes = reserve_bytes, .rate_bytes_per_s = rate_bytes_per_s};
+
+	struct vmc_zero_result got = {0};
+
+	*result = got;
+	SET_SESSION (params, agent);
+	vmc_text_copy (params.filesystem, sizeof params.filesystem, filesystem);
+	if (request (agent, VMC_ZERO, &params, timeout_ms, &got, err) < 0)
+		return -1;
+	*result = got;
 	return 0;
 }
 

@@ -53,6 +53,12 @@ int vmc_agent_filesystems (struct vmc_agent *agent, struct vmc_filesystems_resul
 int vmc_agent_trim (struct vmc_agent *agent, const char *filesystem, bool force, unsigned timeout_ms,
 		    uint64_t *trimmed_bytes, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
+/* Fill the free space of FILESYSTEM with zeros, but for RESERVE_BYTES (0: the agent's default), at most RATE_BYTES_PER_S (0: no
+ * limit). On failure RESULT is all zero, whatever was zeroed before. */
+int vmc_agent_zero (struct vmc_agent *agent, const char *filesystem, uint64_t reserve_bytes, uint64_t rate_bytes_per_s,
+		    unsigned timeout_ms, struct vmc_zero_result *result, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Freeze COUNT filesystems for at most DEADLINE_MS; the free map will be that of the guest's DISK ("254:0"); TOKEN has VMC_NAME_SIZE bytes. TIMEOUT_MS: for the agent to sync
  * them before and to answer. */
 int vmc_agent_freeze (struct vmc_agent *agent, const char *disk, const struct vmc_name *filesystems, size_t count,

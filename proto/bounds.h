@@ -47,6 +47,17 @@
  * as hung after 120 s. */
 #define VMC_FREEZE_MAX_MS 60000
 
+/* What "zero" leaves to the guest's own programs when it is not told how much: the larger of these two. The last 5 % are where
+ * XFS stops allocating ahead and ext4 keeps blocks for root; 256 MiB are more than a guest writes between two looks. */
+#define VMC_ZERO_RESERVE_PERCENT 5
+#define VMC_ZERO_RESERVE_BYTES (256 * 1024 * 1024)
+
+/* The smallest reserve that may be asked for, in bytes: a slice is a quarter of it, and 4 MiB are written in a moment. */
+#define VMC_ZERO_RESERVE_MIN_BYTES (16 * 1024 * 1024)
+
+/* The lowest rate that may be asked for, in bytes a second: the smallest slice is 1 MiB. */
+#define VMC_ZERO_RATE_MIN_BYTES (1024 * 1024)
+
 /* Requests that the host makes in one run, and messages that it reads before it gives up on an agent that floods. */
 #define VMC_MESSAGES_MAX 100000
 

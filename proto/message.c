@@ -35,6 +35,7 @@ static const struct vmc_field filesystem_fields[] =
 	 VMC_LIST (struct vmc_filesystem, devices, VMC_DEVICES_MAX, vmc_name_fields, struct vmc_name),
 	 VMC_TEXT (struct vmc_filesystem, why_not_trim),
 	 VMC_TEXT (struct vmc_filesystem, why_not_map),
+	 VMC_TEXT (struct vmc_filesystem, why_not_zero),
 	 VMC_NUMBER (struct vmc_filesystem, size_bytes),
 	 VMC_NUMBER (struct vmc_filesystem, free_bytes),
 	 VMC_FIELDS_END};
@@ -50,6 +51,13 @@ static const struct vmc_field trim_params[] = {SESSION (struct vmc_trim_params),
 					       VMC_NUMBER (struct vmc_trim_params, minimum_bytes),
 					       VMC_BOOL (struct vmc_trim_params, force), VMC_FIELDS_END};
 static const struct vmc_field trim_result[] = {VMC_NUMBER (struct vmc_trim_result, trimmed_bytes), VMC_FIELDS_END};
+
+static const struct vmc_field zero_params[] = {SESSION (struct vmc_zero_params),
+					       VMC_TEXT (struct vmc_zero_params, filesystem),
+					       VMC_NUMBER (struct vmc_zero_params, reserve_bytes),
+					       VMC_NUMBER (struct vmc_zero_params, rate_bytes_per_s), VMC_FIELDS_END};
+static const struct vmc_field zero_result[] = {VMC_NUMBER (struct vmc_zero_result, zeroed_bytes),
+					       VMC_NUMBER (struct vmc_zero_result, zero_bytes), VMC_FIELDS_END};
 
 static const struct vmc_field freeze_params[] = {SESSION (struct vmc_freeze_params),
 						 VMC_TEXT (struct vmc_freeze_params, disk),
@@ -83,6 +91,7 @@ static const struct vmc_method_info methods[VMC_METHODS] = {
 	[VMC_HELLO] = {"hello", hello_params, hello_result},
 	[VMC_FILESYSTEMS] = {"filesystems", session_params, filesystems_result},
 	[VMC_TRIM] = {"trim", trim_params, trim_result},
+	[VMC_ZERO] = {"zero", zero_params, zero_result},
 	[VMC_FREEZE] = {"freeze", freeze_params, freeze_result},
 	[VMC_MAP] = {"map", map_params, map_result},
 	[VMC_THAW] = {"thaw", token_params, thaw_result},

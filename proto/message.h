@@ -20,6 +20,7 @@ enum vmc_method {
 	VMC_HELLO,
 	VMC_FILESYSTEMS,
 	VMC_TRIM,
+	VMC_ZERO,
 	VMC_FREEZE,
 	VMC_MAP,
 	VMC_THAW,
@@ -62,6 +63,7 @@ struct vmc_filesystem {
 	struct vmc_list devices; /* struct vmc_name: what it lies on; several with btrfs, none where that is not known */
 	char why_not_trim[VMC_TEXT_SIZE];
 	char why_not_map[VMC_TEXT_SIZE];
+	char why_not_zero[VMC_TEXT_SIZE];
 	uint64_t size_bytes, free_bytes;
 };
 
@@ -79,6 +81,18 @@ struct vmc_trim_params {
 
 struct vmc_trim_result {
 	uint64_t trimmed_bytes; /* as the kernel counts; says nothing about the host */
+};
+
+struct vmc_zero_params {
+	char session[VMC_NAME_SIZE];
+	char filesystem[VMC_NAME_SIZE];
+	uint64_t reserve_bytes;    /* that always stay available to others; 0: see bounds.h */
+	uint64_t rate_bytes_per_s; /* 0: as fast as it goes */
+};
+
+struct vmc_zero_result {
+	uint64_t zeroed_bytes; /* were deallocated or overwritten */
+	uint64_t zero_bytes;   /* were found to be zero; not everything is looked at before */
 };
 
 struct vmc_freeze_params {

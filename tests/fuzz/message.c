@@ -15,6 +15,8 @@ union any {
 	struct vmc_filesystems_result filesystems_result;
 	struct vmc_trim_params trim;
 	struct vmc_trim_result trim_result;
+	struct vmc_zero_params zero;
+	struct vmc_zero_result zero_result;
 	struct vmc_freeze_params freeze;
 	struct vmc_freeze_result freeze_result;
 	struct vmc_map_params map;

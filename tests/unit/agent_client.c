@@ -333,6 +333,57 @@ static void no_answer_is_a_time_out (void **state)
 	expect_freeze (never_answers, -1, VMC_TIMEOUT, "does not answer");
 }
 
+static char zero_answer[512];
+
+static void zeroes (int fd)
+{
+	const char *request;
+
+	greet (fd);
+	request = hear (fd);
+	if (strstr (request, "\"method\":\"zero\"") == NULL || strstr (request, "\"filesystem\":\"1:1\"") == NULL ||
+	    strstr (request, "\"reserve_bytes\":16777216") == NULL ||
+	    strstr (request, "\"rate_bytes_per_s\":0") == NULL)
+		_exit (1);
+	result (fd, id_of (request), zero_answer);
+	pause ();
+}
+
+static int zero (struct vmc_zero_result *got, struct vmc_error *err)
+{
+	struct vmc_agent *agent = open_with (zeroes, err);
+	int answer;
+
+	assert_non_null (agent);
+	answer = vmc_agent_zero (agent, "1:1", 16777216, 0, 1000, got, err);
+	end (agent);
+	return answer;
+}
+
+static void zeroed_bytes_are_told (void **state)
+{
+	struct vmc_zero_result got;
+	struct vmc_error err = {0};
+
+	(void) state;
+	strcpy (zero_answer, "{\"zeroed_bytes\":4096,\"zero_bytes\":8192}");
+	assert_int_equal (zero (&got, &err), 0);
+	assert_int_equal (got.zeroed_bytes, 4096);
+	assert_int_equal (got.zero_bytes, 8192);
+}
+
+static void half_an_answer_to_zero_is_none (void **state)
+{
+	struct vmc_zero_result got;
+	struct vmc_error err = {0};
+
+	(void) state;
+	strcpy (zero_answer, "{\"zeroed_bytes\":4096}");
+	assert_int_equal (zero (&got, &err), -1);
+	assert_error (err, VMC_PROTOCOL, "'zero_bytes' is missing");
+	assert_int_equal (got.zeroed_bytes, 0);
+}
+
 /* --- the map -------------------------------------------------------------------------------------------------------- */
 
 static const char *pages[4];
@@ -414,6 +465,8 @@ int main (void)
 		cmocka_unit_test (errors_of_the_agent_are_ours_and_escaped),
 		cmocka_unit_test (hang_up_in_the_middle_is_a_failure),
 		cmocka_unit_test (no_answer_is_a_time_out),
+		cmocka_unit_test (zeroed_bytes_are_told),
+		cmocka_unit_test (half_an_answer_to_zero_is_none),
 		cmocka_unit_test (pages_are_joined),
 		cmocka_unit_test (bad_maps_are_refused),
 	};

@@ -61,8 +61,8 @@ static void round_trip (enum vmc_method method, bool request, const void *from, 
 
 static void methods_have_their_names (void **state)
 {
-	static const char *const names[VMC_METHODS] = {"hello", "filesystems", "trim", "freeze", "map",
-						       "thaw",  "cancel",      "ping", "status"};
+	static const char *const names[VMC_METHODS] = {"hello", "filesystems", "trim",   "zero", "freeze",
+						       "map",   "thaw",        "cancel", "ping", "status"};
 
 	(void) state;
 	for (int i = 0; i < VMC_METHODS; i++)
@@ -109,7 +109,7 @@ static void filesystems_result_goes_through (void **state)
 	struct vmc_leg legs[] = {{"254:0", 1048576}};
 	struct vmc_target targets[] = {{0, 4096, 0, {legs, 1}}};
 	struct vmc_filesystem list[] = {
-		{"f1", "ext4", "uuid", "/", {names, 1}, "no trim", "no map", 3, 4},
+		{"f1", "ext4", "uuid", "/", {names, 1}, "no trim", "no map", "no zero", 3, 4},
 		{.filesystem = "f2", .size_bytes = INT64_MAX - 1},
 	};
 	struct vmc_device devices[] = {
@@ -137,6 +137,7 @@ static void filesystems_result_goes_through (void **state)
 	assert_string_equal (filesystem[0].mount_point, "/");
 	assert_string_equal (filesystem[0].why_not_trim, "no trim");
 	assert_string_equal (filesystem[0].why_not_map, "no map");
+	assert_string_equal (filesystem[0].why_not_zero, "no zero");
 	assert_string_equal (((struct vmc_name *) filesystem[0].devices.items)[0].name, "254:1");
 	assert_int_equal (filesystem[0].free_bytes, 4);
 	assert_int_equal (filesystem[1].size_bytes, INT64_MAX - 1);
@@ -161,6 +162,16 @@ static void trim_goes_through (void **state)
 	params.force = true;
 	ROUND_TRIP (VMC_TRIM, true, params);
 	ROUND_TRIP (VMC_TRIM, false, result);
+}
+
+static void zero_goes_through (void **state)
+{
+	struct vmc_zero_params params = {"session", "f1", 268435456, 1048576};
+	struct vmc_zero_result result = {123456789, 987654321};
+
+	(void) state;
+	ROUND_TRIP (VMC_ZERO, true, params);
+	ROUND_TRIP (VMC_ZERO, false, result);
 }
 
 static void freeze_params_go_through (void **state)
@@ -583,6 +594,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (session_params_go_through),
 	cmocka_unit_test (filesystems_result_goes_through),
 	cmocka_unit_test (trim_goes_through),
+	cmocka_unit_test (zero_goes_through),
 	cmocka_unit_test (freeze_params_go_through),
 	cmocka_unit_test (freeze_result_goes_through),
 	cmocka_unit_test (map_params_go_through),

@@ -53,6 +53,15 @@ int vmc_base_step (struct vmc_base *base, const char *name, struct vmc_error *er
 
 /* --- freeze, overlay, thaw -------------------------------------------------------------------- */
 
+/* Nothing can be mapped: then nothing is left out as free, and a copy of all there is needs no freeze. The plan has allowed it. */
+static bool blind (const struct vmc_base *base)
+{
+	for (size_t i = 0; i < base->facts->filesystem_count; i++)
+		if (base->facts->filesystems[i]->why_not_map[0] == 0)
+			return false;
+	return true;
+}
+
 static int freeze (struct vmc_base *base, struct vmc_error *err)
 {
 	const struct vmc_disk_facts *facts = base->facts;
@@ -60,6 +69,8 @@ static int freeze (struct vmc_base *base, struct vmc_error *err)
 	struct vmc_name names[VMC_FILESYSTEMS_MAX];
 	size_t count = 0;
 
+	if (blind (base))
+		return 0;
 	for (size_t i = 0; i < facts->filesystem_count; i++)
 		if (facts->filesystems[i]->why_not_map[0] == 0)
 			memcpy (names[count++].name, facts->filesystems[i]->filesystem, sizeof names[0].name);
@@ -74,6 +85,8 @@ static int thaw (struct vmc_base *base, struct vmc_error *err)
 {
 	struct vmc_thaw_result result;
 
+	if (blind (base))
+		return 0;
 	if (vmc_agent_thaw (base->run->agent, base->token, &result, err) < 0) {
 		vmc_run_drop_agent (base->run);
 		return vmc_fail_in (err, "cannot thaw the guest; it thaws by itself");
@@ -87,7 +100,7 @@ static int redirect (struct vmc_base *base, struct vmc_error *err)
 	struct vmc_error second;
 	int created, thawed;
 
-	if (vmc_base_step (base, "freeze", err) < 0)
+	if (vmc_base_step (base, blind (base) ? "begin" : "freeze", err) < 0)
 		return -1;
 	vmc_fault_point ("freeze");
 	if (freeze (base, err) < 0)
@@ -153,12 +166,13 @@ static int find_free (struct vmc_base *base, struct vmc_error *err)
 {
 	struct vmc_disk_report *report = base->report;
 
+	if (blind (base))
+		return 0;
 	/* A guest that stands still for want of space does not answer: look for it before. */
 	if (vmc_base_step (base, "read the base", err) < 0 ||
 	    vmc_agent_map (base->run->agent, base->token, report->virtual_bytes, &base->agent_map, err) < 0 ||
 	    read_base (base, err) < 0 ||
-	    vmc_trust (base->facts, &base->reading, &base->agent_map, &base->free, report->notes, sizeof report->notes,
-		       err) < 0)
+	    vmc_trust (base->facts, &base->reading, &base->agent_map, &base->free, report, err) < 0)
 		return -1;
 	report->free_bytes = vmc_extents_total (&base->free);
 	return 0;

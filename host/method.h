@@ -25,9 +25,13 @@ typedef int vmc_method_run (struct vmc_run *run, const struct vmc_disk_facts *fa
 vmc_method_run vmc_trim_run;    /* trim.c */
 vmc_method_run vmc_commit_run;  /* commit.c */
 vmc_method_run vmc_convert_run; /* convert.c */
+vmc_method_run vmc_zero_run;    /* zero.c: no method by itself, but what --zero begins with */
 
 /* -1 when there was an interrupt or the run's time is over. */
 int vmc_run_check (const struct vmc_run *run, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* How long the guest may take for something long, by the run's deadline, at most an hour. */
+unsigned vmc_run_patience_ms (const struct vmc_run *run) __attribute__ ((nonnull));
 
 /* Hang up on the agent: it thaws by itself. */
 void vmc_run_drop_agent (struct vmc_run *run) __attribute__ ((nonnull));

@@ -137,13 +137,12 @@ static const char *why_not (const struct vmc_witness *place)
 			     : place->why_not;
 }
 
-static void note (struct vmc_disk_report *report, const struct vmc_witness *place)
+static void leave_out (struct vmc_disk_report *report, const struct vmc_witness *place)
 {
-	size_t used = strlen (report->notes);
-	char at[16];
+	char at[24] = "at ";
 
-	(void) snprintf (report->notes + used, sizeof report->notes - used, "%sat %s: %s", used ? "; " : "",
-			 vmc_text_size (at, place->offset), why_not (place));
+	(void) vmc_text_size (at + 3, place->offset);
+	vmc_report_left_out (report, at, why_not (place));
 }
 
 /* Keep of the reader's ranges those in places that it may be believed about. */
@@ -158,7 +157,7 @@ static int keep_trusted (struct vmc_offline *offline, struct vmc_error *err)
 			first_reason = why_not (&reading->places[i]);
 	for (size_t i = 0; i < reading->count; i++)
 		if (why_not (&reading->places[i]) != NULL)
-			note (offline->report, &reading->places[i]);
+			leave_out (offline->report, &reading->places[i]);
 		else if (vmc_extents_add (&places, reading->places[i].offset, reading->places[i].length, err) < 0)
 			return -1;
 	if (places.count == 0)
@@ -450,6 +449,7 @@ int vmc_offline_disk (struct vmc_run *run, const struct vmc_domain_facts *domain
 	struct vmc_disk_facts facts = {.domain = domain,
 				       .disk = &complete,
 				       .why_wanted = "asked for",
+				       .zero = run->options->zero,
 				       .copied = run->options->output != NULL};
 	struct vmc_offline offline = {.run = run, .facts = &facts, .report = report, .guard = VMC_GUARD_INIT};
 	struct vmc_plan plan;

@@ -43,6 +43,8 @@ const char vmc_options_help[] =
 	"      --cluster-size=SIZE  convert: clusters of a qcow2, as 64K or 2M (default: as they are)\n"
 	"      --compress           convert: compress the clusters of a qcow2\n"
 	"      --keep-old           convert: keep the image as it was before, as FILE.vmcompact-old\n"
+	"      --zero               the guest fills what is free with zeros first, safely: for filesystems that\n"
+	"                           nobody can map; then convert, or nothing more with discard='unmap'\n"
 	"      --bandwidth=MIB      copy no more than so many MiB a second\n"
 	"      --image=FILE         an image that belongs to no domain, as a template or a backup\n"
 	"      --output=FILE        with --image: write a compact copy, leave the image alone\n"
@@ -99,6 +101,7 @@ enum {
 	OPT_CLUSTER_SIZE,
 	OPT_COMPRESS,
 	OPT_KEEP_OLD,
+	OPT_ZERO,
 	OPT_BANDWIDTH,
 	OPT_IMAGE,
 	OPT_OUTPUT,
@@ -122,6 +125,7 @@ static const struct option long_options[] = {
 	{"cluster-size", required_argument, NULL, OPT_CLUSTER_SIZE},
 	{"compress", no_argument, NULL, OPT_COMPRESS},
 	{"keep-old", no_argument, NULL, OPT_KEEP_OLD},
+	{"zero", no_argument, NULL, OPT_ZERO},
 	{"bandwidth", required_argument, NULL, OPT_BANDWIDTH},
 	{"image", required_argument, NULL, OPT_IMAGE},
 	{"output", required_argument, NULL, OPT_OUTPUT},
@@ -273,6 +277,9 @@ static int take_option (struct vmc_options *options, int option, struct vmc_erro
 	case OPT_KEEP_OLD:
 		options->keep_old = true;
 		return 0;
+	case OPT_ZERO:
+		options->zero = true;
+		return 0;
 	case OPT_BANDWIDTH:
 		return take_bandwidth (options, optarg, err);
 	case OPT_IMAGE:
@@ -325,6 +332,10 @@ static int check_together (struct vmc_options *options, struct vmc_error *err)
 	if (options->wish.format != NULL && strcmp (options->wish.format, "raw") == 0 &&
 	    (options->wish.compress || options->wish.cluster_bytes != 0))
 		return vmc_fail (err, VMC_USAGE, 0, "a raw image has no clusters to choose or to compress");
+	if (options->zero && (options->recover || options->image != NULL))
+		return vmc_fail (err, VMC_USAGE, 0, "--zero needs a running domain, not --image or --recover");
+	if (options->zero && (options->method == VMC_METHOD_TRIM || options->method == VMC_METHOD_COMMIT))
+		return vmc_fail (err, VMC_USAGE, 0, "--zero goes with --method=auto or --method=convert");
 	if (options->image != NULL && options->method == VMC_METHOD_TRIM)
 		return vmc_fail (err, VMC_USAGE, 0, "a trim needs a running domain, not an --image");
 	if (options->domain_count == 0 && !options->recover && options->image == NULL)

@@ -28,6 +28,7 @@ struct vmc_options {
 	const char *output;           /* where its compact copy goes; NULL: into its own place */
 	struct vmc_rewrite_wish wish; /* of the method convert */
 	bool keep_old;
+	bool zero; /* the guest fills with zeros first what is free */
 	char **domains;
 	size_t domain_count;
 	bool help, version;

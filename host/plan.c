@@ -11,6 +11,9 @@
 #define ROOM_MIN_BYTES (UINT64_C (128) << 20)
 #define ROOM_SECONDS 60
 
+/* Less is not worth a word. */
+#define OFFER_MIN_BYTES (UINT64_C (64) << 20)
+
 #define SLACK_BYTES (UINT64_C (16) << 20)
 #define SLACK_DIVISOR 50 /* of the virtual size: 2 % */
 
@@ -80,18 +83,52 @@ static int check_live_disk (const struct vmc_disk_facts *facts, struct vmc_error
 	return 0;
 }
 
-/* The reasons of the filesystems that cannot be treated, when none can. */
-static int check_filesystems (const struct vmc_disk_facts *facts, bool trim, struct vmc_error *err)
+enum treatment { CAN_TRIM, CAN_MAP, CAN_ZERO };
+
+static const char *why_not (const struct vmc_filesystem *filesystem, enum treatment treatment)
 {
+	return treatment == CAN_TRIM  ? filesystem->why_not_trim
+	       : treatment == CAN_MAP ? filesystem->why_not_map
+				      : filesystem->why_not_zero;
+}
+
+/* What --zero would bring: what is free in filesystems that nobody can map, as far as it takes space on the host. */
+static uint64_t zero_gain (const struct vmc_disk_facts *facts)
+{
+	uint64_t free_bytes = 0;
+
+	for (size_t i = 0; i < facts->filesystem_count; i++)
+		if (why_not (facts->filesystems[i], CAN_MAP)[0] != 0 && why_not (facts->filesystems[i], CAN_ZERO)[0] == 0)
+			free_bytes += facts->filesystems[i]->free_bytes;
+	return free_bytes < facts->image.allocated_bytes ? free_bytes : facts->image.allocated_bytes;
+}
+
+/* "; --zero would give back ...", if it is worth it. OFFER: 80 bytes. */
+static const char *offer_zero (const struct vmc_disk_facts *facts, char *offer)
+{
+	uint64_t gain = zero_gain (facts);
+	char size[16];
+
+	offer[0] = 0;
+	if (gain >= OFFER_MIN_BYTES && !facts->zeroed)
+		(void) snprintf (offer, 80, "; --zero would give back up to %s", vmc_text_size (size, gain));
+	return offer;
+}
+
+/* The reasons of the filesystems that cannot be treated, when none can. */
+static int check_filesystems (const struct vmc_disk_facts *facts, enum treatment treatment, struct vmc_error *err)
+{
+	static const char *const names[] = {"trimmed", "mapped", "filled with zeros"};
 	const char *reason = "";
+	char offer[80];
 
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
-		reason = trim ? facts->filesystems[i]->why_not_trim : facts->filesystems[i]->why_not_map;
+		reason = why_not (facts->filesystems[i], treatment);
 		if (reason[0] == 0)
 			return 0;
 	}
-	return vmc_fail (err, VMC_REFUSED, 0, "no filesystem of the guest on it can be %s: %s",
-			 trim ? "trimmed" : "mapped", reason);
+	return vmc_fail (err, VMC_REFUSED, 0, "no filesystem of the guest on it can be %s: %s%s", names[treatment],
+			 reason, treatment == CAN_MAP ? offer_zero (facts, offer) : "");
 }
 
 uint64_t vmc_plan_room (uint64_t write_bytes_per_s)
@@ -135,16 +172,14 @@ static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *
 				    "any more");
 	if (check_names (facts, err) < 0)
 		return -1;
-	if (check_room (facts, err) < 0)
-		return -1;
-	return check_filesystems (facts, false, err);
+	return check_room (facts, err);
 }
 
 static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
 	if (facts->why_no_punch[0] != 0)
 		return refuse (err, facts->why_no_punch);
-	return check_overlay (facts, err);
+	return check_overlay (facts, err) < 0 ? -1 : check_filesystems (facts, CAN_MAP, err);
 }
 
 /* The new image takes the path of the old one: that must be the file's only name. */
@@ -159,9 +194,13 @@ static int check_place (const struct vmc_disk_facts *facts, struct vmc_error *er
 	return check_names (facts, err);
 }
 
+/* Without a filesystem that can be mapped, a copy of all there is can be had, which leaves out only zeros: that is worth it when the
+ * guest has made some. */
 static int check_convert (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
-	return check_place (facts, err) < 0 ? -1 : check_overlay (facts, err);
+	if (check_place (facts, err) < 0 || check_overlay (facts, err) < 0)
+		return -1;
+	return facts->zeroed ? 0 : check_filesystems (facts, CAN_MAP, err);
 }
 
 static bool passes_discards (const struct vmc_disk *disk)
@@ -172,11 +211,13 @@ static bool passes_discards (const struct vmc_disk *disk)
 static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan, struct vmc_error *err)
 {
 	struct vmc_error why_no_commit;
-	bool can_trim = passes_discards (facts->disk) && check_filesystems (facts, true, err) == 0;
+	char offer[80];
+	bool can_trim = passes_discards (facts->disk) && check_filesystems (facts, CAN_TRIM, err) == 0;
 	bool can_commit = check_commit (facts, &why_no_commit) == 0;
 
 	if (can_trim) {
-		*plan = (struct vmc_plan) {.method = VMC_METHOD_TRIM, .then_commit = can_commit};
+		*plan = (struct vmc_plan) {.method = VMC_METHOD_TRIM,
+					   .then = can_commit ? VMC_METHOD_COMMIT : VMC_METHOD_AUTO};
 		(void) snprintf (plan->reason, sizeof plan->reason,
 				 "the disk has discard='unmap', so a trim is enough");
 		return 0;
@@ -186,10 +227,33 @@ static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 		return -1;
 	}
 	*plan = (struct vmc_plan) {.method = VMC_METHOD_COMMIT};
-	(void) snprintf (plan->reason, sizeof plan->reason, "%s",
+	(void) snprintf (plan->reason, sizeof plan->reason, "%s%s",
 			 passes_discards (facts->disk)
 				 ? "the guest cannot trim this disk"
-				 : "the disk has no discard='unmap', so QEMU drops what the guest trims");
+				 : "the disk has no discard='unmap', so QEMU drops what the guest trims",
+			 offer_zero (facts, offer));
+	return 0;
+}
+
+/* With discards passed on, what the guest zeroes is given back at once; if it is not after all, and without them, a convert
+ * follows, which must be possible then. */
+static int plan_zero (const struct vmc_disk_facts *facts, struct vmc_plan *plan, struct vmc_error *err)
+{
+	bool enough = passes_discards (facts->disk);
+	struct vmc_disk_facts later = *facts;
+	int can_convert;
+
+	later.zeroed = true;
+	if (check_filesystems (facts, CAN_ZERO, err) < 0)
+		return -1;
+	can_convert = check_convert (&later, err);
+	if (can_convert < 0 && !enough)
+		return -1;
+	*plan = (struct vmc_plan) {.zero = true,
+				   .method = VMC_METHOD_CONVERT,
+				   .then = can_convert == 0 ? VMC_METHOD_CONVERT : VMC_METHOD_AUTO};
+	(void) snprintf (plan->reason, sizeof plan->reason, "it was asked for%s",
+			 enough ? ", and QEMU gives back what the guest zeroes" : "; a convert leaves the zeros out");
 	return 0;
 }
 
@@ -200,7 +264,7 @@ static void say_pause (const struct vmc_domain_facts *domain, struct vmc_plan *p
 	size_t used = strlen (plan->reason);
 	char name[40] = "of unknown version";
 
-	if (plan->method == VMC_METHOD_TRIM || !vmc_qemu_loses_writes (version))
+	if (plan->zero || plan->method == VMC_METHOD_TRIM || !vmc_qemu_loses_writes (version))
 		return;
 	if (version != 0)
 		(void) snprintf (name, sizeof name, "%lu.%lu.%lu", version / 1000000, version / 1000 % 1000,
@@ -239,6 +303,8 @@ static int plan_rewrite (const struct vmc_disk_facts *facts, struct vmc_plan *pl
 static int plan_at_rest (const struct vmc_disk_facts *facts, enum vmc_method_choice wanted, struct vmc_plan *plan,
 			 struct vmc_error *err)
 {
+	if (facts->zero)
+		return refuse (err, "the domain is not running, so its guest cannot fill anything with zeros");
 	if (check_off (facts->domain, wanted, err) < 0 || check_disk (facts, err) < 0)
 		return -1;
 	if (wanted == VMC_METHOD_CONVERT)
@@ -260,12 +326,14 @@ int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wa
 		return plan_at_rest (facts, wanted, plan, err);
 	if (check_domain (facts->domain, err) < 0 || check_live_disk (facts, err) < 0)
 		return -1;
-	if (wanted == VMC_METHOD_AUTO) {
+	if (facts->zero && !facts->zeroed) {
+		result = plan_zero (facts, plan, err);
+	} else if (wanted == VMC_METHOD_AUTO) {
 		result = plan_auto (facts, plan, err);
 	} else {
 		*plan = (struct vmc_plan) {.method = wanted};
 		(void) snprintf (plan->reason, sizeof plan->reason, "%s", facts->why_wanted);
-		result = wanted == VMC_METHOD_TRIM     ? check_filesystems (facts, true, err)
+		result = wanted == VMC_METHOD_TRIM     ? check_filesystems (facts, CAN_TRIM, err)
 			 : wanted == VMC_METHOD_COMMIT ? check_commit (facts, err)
 						       : check_convert (facts, err);
 	}

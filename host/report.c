@@ -22,6 +22,24 @@ void vmc_report_clear (struct vmc_report *report)
 	*report = (struct vmc_report) {0};
 }
 
+static void add_note (struct vmc_disk_report *disk, const char *before, const char *what, const char *text)
+{
+	size_t used = strlen (disk->notes);
+
+	(void) snprintf (disk->notes + used, sizeof disk->notes - used, "%s%s%s: %s", used ? "; " : "", before, what,
+			 text);
+}
+
+void vmc_report_note (struct vmc_disk_report *disk, const char *what, const char *text)
+{
+	add_note (disk, "", what, text);
+}
+
+void vmc_report_left_out (struct vmc_disk_report *disk, const char *what, const char *why)
+{
+	add_note (disk, "left out: ", what, why);
+}
+
 struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct vmc_disk *disk)
 {
 	struct vmc_disk_report *disks = reallocarray (report->disks, report->count + 1, sizeof *disks), *one;
@@ -231,7 +249,7 @@ static void print_reasons (const struct vmc_report *report)
 			(void) printf ("      %s: the guest was paused for %llu ms in all\n", label (disk),
 				       (unsigned long long) disk->paused_ms);
 		if (disk->notes[0] != 0)
-			(void) printf ("      %s: left out: %s\n", label (disk), disk->notes);
+			(void) printf ("      %s: %s\n", label (disk), disk->notes);
 	}
 }
 

@@ -15,7 +15,7 @@ struct vmc_disk_report {
 	char target[VMC_NAME_SIZE]; /* empty: a file that belongs to no domain */
 	char path[VMC_PATH_SIZE];
 	char format[VMC_NAME_SIZE];
-	const char *method; /* "trim", "commit", or NULL */
+	const char *method; /* "trim", "commit", "convert", "zero", or NULL */
 	char reason[VMC_TEXT_SIZE];
 	uint64_t virtual_bytes, used_bytes, free_bytes, reclaimable_bytes;
 	uint64_t allocated_before_bytes, allocated_after_bytes, reclaimed_bytes;
@@ -23,7 +23,7 @@ struct vmc_disk_report {
 	uint64_t paused_ms; /* by libvirt, around the pivot; 0: not */
 	bool failed;
 	struct vmc_error error;
-	char notes[VMC_TEXT_SIZE];      /* what was left out, and why */
+	char notes[VMC_TEXT_SIZE];      /* what was left out, and why, and what else is to be said */
 	struct vmc_extents used, freed; /* of the virtual disk, for the picture: on the host still, given back */
 };
 
@@ -41,6 +41,12 @@ void vmc_report_clear (struct vmc_report *report) __attribute__ ((nonnull));
 /* A new, empty entry for DISK; NULL when memory runs out. It moves when the next one is added. */
 struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct vmc_disk *disk)
 	__attribute__ ((nonnull));
+
+/* Add to the notes of DISK what is to be said about WHAT. What does not fit is cut. */
+void vmc_report_note (struct vmc_disk_report *disk, const char *what, const char *text) __attribute__ ((nonnull));
+
+/* The same for WHAT was left alone, and why. */
+void vmc_report_left_out (struct vmc_disk_report *disk, const char *what, const char *why) __attribute__ ((nonnull));
 
 /* The picture of a disk: what takes space, ALLOCATED, and what of that is FREE. -1: no memory. */
 int vmc_report_draw (struct vmc_disk_report *disk, const struct vmc_extents *allocated, const struct vmc_extents *free,

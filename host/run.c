@@ -201,47 +201,73 @@ static void measure (const struct vmc_disk_facts *facts, struct vmc_disk_report 
 	report->reclaimed_bytes = report->allocated_before_bytes > after ? report->allocated_before_bytes - after : 0;
 }
 
-/* Did the trim of an automatic plan leave so much that a commit is due? */
-static bool trim_left_something (const struct vmc_run *run, const struct vmc_plan *plan,
-				 const struct vmc_disk_facts *facts, const struct vmc_disk_report *report)
+/* What a step of a plan comes to, and why. */
+struct next {
+	enum vmc_method_choice method; /* VMC_METHOD_AUTO: nothing more */
+	const char *why;
+	bool zeroed;
+};
+
+/* After a trim or zeros: is there so much left on the host that what was planned for that case is due? Zeros that QEMU keeps are
+ * always left. */
+static bool left_something (const struct vmc_run *run, const struct vmc_plan *plan, const struct vmc_disk_facts *facts,
+			    const struct vmc_disk_report *report)
 {
-	return plan->then_commit && run->agent != NULL && !vmc_interrupted () &&
-	       report->allocated_after_bytes != VMC_UNKNOWN &&
+	if (plan->then == VMC_METHOD_AUTO || run->agent == NULL || vmc_interrupted ())
+		return false;
+	if (plan->zero && strcmp (facts->disk->discard, "unmap") != 0)
+		return true;
+	return report->allocated_after_bytes != VMC_UNKNOWN &&
 	       vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_after_bytes) > 0;
 }
 
 static vmc_method_run *const methods[] = {
 	[VMC_METHOD_TRIM] = vmc_trim_run, [VMC_METHOD_COMMIT] = vmc_commit_run, [VMC_METHOD_CONVERT] = vmc_convert_run};
 
-/* 1: done, but more is to be had by a commit. */
+/* What the plan says; a trim of which the host got nothing is no failure if something else follows. */
+static int take_step (struct vmc_run *run, const struct vmc_plan *plan, const struct vmc_disk_facts *facts,
+		      struct vmc_disk_report *report, struct next *next, struct vmc_error *err)
+{
+	int result = (plan->zero ? vmc_zero_run : methods[plan->method]) (run, facts, report, err);
+
+	measure (facts, report);
+	if ((plan->zero && result < 0) || !left_something (run, plan, facts, report))
+		return result;
+	*next = (struct next) {plan->then,
+			       plan->zero ? "the guest has filled with zeros what it does not use"
+					  : "a trim left free space behind on the host",
+			       plan->zero};
+	return 0;
+}
+
 static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vmc_method_choice wanted,
-		struct vmc_disk_report *report, struct vmc_error *err)
+		struct vmc_disk_report *report, struct next *next, struct vmc_error *err)
 {
 	struct vmc_plan plan;
-	int result;
 
 	if (vmc_plan_disk (facts, wanted, &plan, err) < 0)
 		return -1;
-	report->method = vmc_method_choice_name (plan.method);
+	report->method = plan.zero ? "zero" : vmc_method_choice_name (plan.method);
 	memcpy (report->reason, plan.reason, sizeof report->reason);
 	report->free_bytes = facts->free_bytes;
-	if (run->options->dry_run) {
-		report->reclaimable_bytes =
-			vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
-		return 0;
-	}
-	result = methods[plan.method](run, facts, report, err);
-	measure (facts, report);
-	return trim_left_something (run, &plan, facts, report) ? 1 : result;
+	if (!run->options->dry_run)
+		return take_step (run, &plan, facts, report, next, err);
+	report->reclaimable_bytes =
+		vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
+	return 0;
 }
 
 /* What is no file with a running guest is refused by the plan before it looks at the rest. */
-static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, enum vmc_method_choice wanted,
-			 const char *why, struct vmc_disk_report *report, struct vmc_error *err)
+static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, const struct next *wanted,
+			 struct vmc_disk_report *report, struct next *next, struct vmc_error *err)
 {
 	struct vmc_domain_facts domain = {.agent = run->agent != NULL};
 	struct vmc_filesystems_result filesystems = {0};
-	struct vmc_disk_facts facts = {.domain = &domain, .disk = disk, .why_wanted = why};
+	struct vmc_disk_facts facts = {.domain = &domain,
+				       .disk = disk,
+				       .why_wanted = wanted->why,
+				       .zero = run->options->zero,
+				       .zeroed = wanted->zeroed};
 	int result;
 
 	memcpy (domain.why_no_agent, run->why_no_agent, sizeof domain.why_no_agent);
@@ -251,13 +277,13 @@ static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, enum 
 	if (result == 0 && domain.active && domain.local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0)
 		result = look_at_disk (run, &facts, &filesystems, report, err);
 	if (result == 0)
-		result = act (run, &facts, wanted, report, err);
+		result = act (run, &facts, wanted->method, report, next, err);
 	vmc_fields_clear (vmc_method (VMC_FILESYSTEMS)->result, &filesystems);
 	return result;
 }
 
-static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_choice wanted, const char *why,
-		     struct vmc_disk_report *report, struct vmc_error *err)
+static int run_disk (struct vmc_run *run, const char *target, const struct next *wanted,
+		     struct vmc_disk_report *report, struct next *next, struct vmc_error *err)
 {
 	const struct vmc_disk *disk;
 
@@ -266,19 +292,20 @@ static int run_disk (struct vmc_run *run, const char *target, enum vmc_method_ch
 	disk = vmc_disks_find (&run->disks, target);
 	if (disk == NULL || strcmp (disk->path, report->path) != 0)
 		return vmc_fail (err, VMC_FAILED, 0, "somebody else has changed the disk of the domain");
-	return look_and_act (run, disk, wanted, why, report, err);
+	return look_and_act (run, disk, wanted, report, next, err);
 }
 
 static void run_and_report (struct vmc_run *run, const char *target, struct vmc_disk_report *report)
 {
+	struct next wanted = {run->options->method, "asked for", false}, next = {.method = VMC_METHOD_AUTO};
 	uint64_t began_ms = vmc_now_ms ();
-	int result = run_disk (run, target, run->options->method, "asked for", report, &report->error);
+	int result = run_disk (run, target, &wanted, report, &next, &report->error);
 
-	if (result == 1) {
+	if (next.method != VMC_METHOD_AUTO) {
 		vmc_extents_clear (&report->used);
 		vmc_extents_clear (&report->freed);
-		result = run_disk (run, target, VMC_METHOD_COMMIT, "a trim left free space behind on the host", report,
-				   &report->error);
+		wanted = next;
+		result = run_disk (run, target, &wanted, report, &next, &report->error);
 	}
 	report->failed = result < 0;
 	if (!run->options->dry_run)

@@ -16,30 +16,12 @@
 #include "progress.h"
 #include "text.h"
 
-#define TRIM_MS 3600000 /* one filesystem; --timeout and Ctrl-C end it sooner */
 #define MAP_MS 60000
 
 static void show (void *opaque, uint64_t done_bytes, uint64_t total_bytes)
 {
 	(void) opaque;
 	vmc_progress_show (done_bytes, total_bytes);
-}
-
-static unsigned patience_ms (const struct vmc_run *run)
-{
-	uint64_t now_ms = vmc_now_ms ();
-
-	if (run->deadline_ms <= now_ms)
-		return 1;
-	return run->deadline_ms - now_ms < TRIM_MS ? (unsigned) (run->deadline_ms - now_ms) : TRIM_MS;
-}
-
-static void note (struct vmc_disk_report *report, const struct vmc_filesystem *filesystem, const char *why)
-{
-	size_t used = strlen (report->notes);
-
-	(void) snprintf (report->notes + used, sizeof report->notes - used, "%s%s: %s", used ? "; " : "",
-			 filesystem->mount_point, why);
 }
 
 /* 1: trimmed, and *BYTES is what the guest says; 0: its kernel cannot. */
@@ -49,7 +31,7 @@ static int trim_one (struct vmc_run *run, const struct vmc_filesystem *filesyste
 	if (vmc_run_check (run, err) < 0)
 		return -1;
 	vmc_fault_point ("trim");
-	if (vmc_agent_trim (run->agent, filesystem->filesystem, force, patience_ms (run), bytes, err) < 0) {
+	if (vmc_agent_trim (run->agent, filesystem->filesystem, force, vmc_run_patience_ms (run), bytes, err) < 0) {
 		if (err->code == VMC_UNSUPPORTED)
 			return 0;
 		vmc_run_drop_agent (run); /* it stops the trim */
@@ -78,7 +60,7 @@ static int trim_all (struct vmc_run *run, const struct vmc_disk_facts *facts, bo
 		if (done < 0)
 			return -1;
 		if (done == 0)
-			note (report, filesystem, why_not[0] ? why_not : err->text);
+			vmc_report_left_out (report, filesystem->mount_point, why_not[0] ? why_not : err->text);
 		trimmed += (size_t) done;
 		*trimmed_bytes += bytes;
 	}

@@ -207,15 +207,8 @@ static int judge (struct judgement *judgement, struct vmc_extents *believed, cha
 
 /* --- all of them -------------------------------------------------------------------------------------- */
 
-static void note (char *notes, size_t size, const char *what, const char *why)
-{
-	size_t used = strlen (notes);
-
-	(void) snprintf (notes + used, size - used, "%s%s: %s", used ? "; " : "", what, why);
-}
-
 static int judge_all (const struct vmc_disk_facts *facts, const struct vmc_reading *reading,
-		      struct vmc_extents *believed, char *notes, size_t size, char *why, size_t why_size,
+		      struct vmc_extents *believed, struct vmc_disk_report *report, char *why, size_t why_size,
 		      struct vmc_error *err)
 {
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
@@ -231,19 +224,19 @@ static int judge_all (const struct vmc_disk_facts *facts, const struct vmc_readi
 		if (result < 0)
 			return -1;
 		if (why[0] != 0)
-			note (notes, size, judgement.filesystem->mount_point, why);
+			vmc_report_left_out (report, judgement.filesystem->mount_point, why);
 	}
 	return 0;
 }
 
 int vmc_trust (const struct vmc_disk_facts *facts, const struct vmc_reading *reading,
-	       const struct vmc_extents *agent_map, struct vmc_extents *free, char *notes, size_t size,
+	       const struct vmc_extents *agent_map, struct vmc_extents *free, struct vmc_disk_report *report,
 	       struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents believed = {0};
 	char why[VMC_TEXT_SIZE] = "";
 
-	if (judge_all (facts, reading, &believed, notes, size, why, sizeof why, err) < 0)
+	if (judge_all (facts, reading, &believed, report, why, sizeof why, err) < 0)
 		return -1;
 	if (believed.count == 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "nothing in the base can be trusted: %s",

@@ -13,15 +13,16 @@
 #include "claims.h"
 #include "facts.h"
 #include "reader.h"
+#include "report.h"
 
 /* CLAIMS (all zero before) = what the reader shall map: filesystems that it can read, with the devices below them. */
 int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *claims, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* FREE (empty before) = the ranges of AGENT_MAP (normalised) that are to be believed. NOTES gets, for each filesystem that is
- * left out, its mount point and the reason. VMC_REFUSED: nothing is to be believed. */
+/* FREE (empty before) = the ranges of AGENT_MAP (normalised) that are to be believed. REPORT gets a note for each filesystem that
+ * is left out, with the reason. VMC_REFUSED: nothing is to be believed. */
 int vmc_trust (const struct vmc_disk_facts *facts, const struct vmc_reading *reading,
-	       const struct vmc_extents *agent_map, struct vmc_extents *free, char *notes, size_t size,
+	       const struct vmc_extents *agent_map, struct vmc_extents *free, struct vmc_disk_report *report,
 	       struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 #endif

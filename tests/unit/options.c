@@ -369,6 +369,24 @@ static void the_bandwidth_is_in_mib (void **state)
 }
 
 /* A commit copies, too. */
+static void zeros_go_with_a_running_domain_and_a_convert (void **state)
+{
+	static const char *const wrong[] = {"--zero --image=f", "--zero --recover", "--zero --method=trim vm1",
+					    "--zero --method=commit vm1"};
+	struct vmc_options options;
+
+	(void) state;
+	parse_well ("vm1", &options);
+	assert_false (options.zero);
+	parse_well ("--zero vm1", &options);
+	assert_true (options.zero);
+	assert_int_equal (options.method, VMC_METHOD_AUTO);
+	parse_well ("--zero --method=convert vm1", &options);
+	assert_true (options.zero);
+	for (size_t i = 0; i < UNIT_COUNT (wrong); i++)
+		assert_usage (wrong[i], "--zero ");
+}
+
 static void a_bandwidth_is_no_wish_for_a_convert (void **state)
 {
 	static const enum vmc_method_choice methods[] = {VMC_METHOD_AUTO, VMC_METHOD_COMMIT, VMC_METHOD_CONVERT};
@@ -590,6 +608,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (clusters_have_a_size),
 	cmocka_unit_test (what_is_no_size_of_clusters_is_refused),
 	cmocka_unit_test (the_bandwidth_is_in_mib),
+	cmocka_unit_test (zeros_go_with_a_running_domain_and_a_convert),
 	cmocka_unit_test (a_bandwidth_is_no_wish_for_a_convert),
 	cmocka_unit_test (a_wish_is_one_for_a_convert),
 	cmocka_unit_test (a_wish_needs_a_convert),

@@ -60,7 +60,8 @@ static void assert_plan (enum vmc_method_choice wanted, enum vmc_method_choice m
 	if (vmc_plan_disk (&facts, wanted, &plan, &err) < 0)
 		fail_msg ("%s", err.text);
 	assert_int_equal (plan.method, method);
-	assert_int_equal (plan.then_commit, then_commit);
+	assert_int_equal (plan.then, then_commit ? VMC_METHOD_COMMIT : VMC_METHOD_AUTO);
+	assert_false (plan.zero);
 	assert_contains (plan.reason, reason);
 }
 
@@ -435,6 +436,110 @@ static void filesystems_that_cannot_be_mapped_forbid_a_commit (void **state)
 	assert_only_trim ("can be mapped: not ext4");
 }
 
+/* --- zeros --------------------------------------------------------------------------------------- */
+
+static void cannot_map (void)
+{
+	strcpy (one.why_not_map, "its type cannot be mapped");
+	strcpy (two.why_not_map, "its type cannot be mapped");
+}
+
+static void assert_zero (enum vmc_method_choice wanted, enum vmc_method_choice then, const char *reason)
+{
+	struct vmc_plan plan;
+	struct vmc_error err;
+
+	facts.zero = true;
+	if (vmc_plan_disk (&facts, wanted, &plan, &err) < 0)
+		fail_msg ("%s", err.text);
+	assert_true (plan.zero);
+	assert_int_equal (plan.then, then);
+	assert_contains (plan.reason, reason);
+}
+
+static void zeros_are_made_before_a_convert (void **state)
+{
+	(void) state;
+	cannot_map ();
+	assert_zero (VMC_METHOD_AUTO, VMC_METHOD_CONVERT, "a convert leaves the zeros out");
+	assert_zero (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, "");
+}
+
+/* Then the convert needs no filesystem that can be mapped. */
+static void after_the_zeros_all_is_copied (void **state)
+{
+	(void) state;
+	cannot_map ();
+	facts.zero = facts.zeroed = true;
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "asked for");
+	facts.zeroed = facts.zero = false;
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "cannot be mapped");
+}
+
+static void with_discards_zeros_are_enough (void **state)
+{
+	(void) state;
+	cannot_map ();
+	strcpy (disk.discard, "unmap");
+	assert_zero (VMC_METHOD_AUTO, VMC_METHOD_CONVERT, "QEMU gives back what the guest zeroes");
+	facts.image.names = 2; /* no convert, but none is needed either */
+	assert_zero (VMC_METHOD_AUTO, VMC_METHOD_AUTO, "QEMU gives back what the guest zeroes");
+}
+
+static void zeros_that_no_convert_could_leave_out_are_not_made (void **state)
+{
+	(void) state;
+	facts.zero = true;
+	facts.image.names = 2;
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "hard links");
+}
+
+static void zeros_need_a_filesystem_that_can_be_filled (void **state)
+{
+	(void) state;
+	facts.zero = true;
+	strcpy (one.why_not_zero, "it lies on dm-crypt");
+	strcpy (two.why_not_zero, "it lies on dm-crypt");
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "can be filled with zeros: it lies on dm-crypt");
+}
+
+static void zeros_need_a_running_guest (void **state)
+{
+	(void) state;
+	make_off ();
+	facts.zero = true;
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "cannot fill anything with zeros");
+}
+
+static void zeros_are_offered_with_what_they_would_bring (void **state)
+{
+	(void) state;
+	facts.image.allocated_bytes = 5 * GIB;
+	two.free_bytes = 3 * GIB;
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "trims"); /* both can be mapped: no word of it */
+	strcpy (two.why_not_map, "not ext4");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "; --zero would give back up to 3.00 GiB");
+	cannot_map ();
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "; --zero would give back up to 3.00 GiB");
+	one.free_bytes = 9 * GIB; /* more than there is on the host */
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "; --zero would give back up to 5.00 GiB");
+	strcpy (one.why_not_zero, "it lies on dm-crypt");
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "; --zero would give back up to 3.00 GiB");
+}
+
+static void a_little_is_not_offered (void **state)
+{
+	struct vmc_plan plan;
+	struct vmc_error err;
+
+	(void) state;
+	facts.image.allocated_bytes = 5 * GIB;
+	two.free_bytes = 60 * MIB;
+	strcpy (two.why_not_map, "not ext4");
+	assert_int_equal (vmc_plan_disk (&facts, VMC_METHOD_AUTO, &plan, &err), 0);
+	assert_null (strstr (plan.reason, "--zero"));
+}
+
 /* --- what forbids a convert ------------------------------------------------------------------- */
 
 /* The others do not give the path to another file. */
@@ -730,6 +835,14 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (a_guest_that_writes_needs_more_room),
 	PLAN_TEST (the_room_does_not_overflow),
 	PLAN_TEST (filesystems_that_cannot_be_mapped_forbid_a_commit),
+	PLAN_TEST (zeros_are_made_before_a_convert),
+	PLAN_TEST (after_the_zeros_all_is_copied),
+	PLAN_TEST (with_discards_zeros_are_enough),
+	PLAN_TEST (zeros_that_no_convert_could_leave_out_are_not_made),
+	PLAN_TEST (zeros_need_a_filesystem_that_can_be_filled),
+	PLAN_TEST (zeros_need_a_running_guest),
+	PLAN_TEST (zeros_are_offered_with_what_they_would_bring),
+	PLAN_TEST (a_little_is_not_offered),
 	PLAN_TEST (a_symbolic_link_forbids_a_convert),
 	PLAN_TEST (other_names_forbid_a_convert),
 	PLAN_TEST (a_new_or_old_image_in_the_way_forbids_a_convert),

@@ -285,7 +285,7 @@ static int read_claimed (const struct file_source *disk, const struct vmc_claims
 
 	result = vmc_reader_run (fd, disk->source.size_bytes, claims, vmc_now_ms () + LONG_MS, reading, err);
 	(void) close (fd);
-	stop (&server);
+	stop_serving (&server);
 	return result;
 }
 

@@ -281,7 +281,8 @@ static void the_table_is_for_verbose_and_dry_runs (void **state)
 	(void) state;
 	one->method = "trim";
 	strcpy (one->reason, "asked for");
-	strcpy (one->notes, "a swap partition");
+	vmc_report_left_out (one, "/srv", "a swap partition");
+	vmc_report_note (one, "/home", "1 GiB zeroed");
 	one->virtual_bytes = UINT64_C (10) << 30;
 	one->reclaimed_bytes = UINT64_C (3) << 30;
 	one->reclaimable_bytes = UINT64_C (2) << 30;
@@ -291,7 +292,7 @@ static void the_table_is_for_verbose_and_dry_runs (void **state)
 		assert_contains (out, "3.00 GiB");
 		assert_null (strstr (out, "~"));
 		assert_contains (out, "vda: trim, because asked for\n");
-		assert_contains (out, "vda: left out: a swap partition\n");
+		assert_contains (out, "vda: left out: /srv: a swap partition; /home: 1 GiB zeroed\n");
 	}
 	{
 		PRINT (&report, .dry_run = true);

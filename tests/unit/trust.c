@@ -17,7 +17,7 @@ static struct vmc_view view;
 static struct vmc_disk_facts facts;
 static struct vmc_reading reading;
 static struct vmc_extents agent_map, result;
-static char notes[VMC_TEXT_SIZE];
+static struct vmc_disk_report report;
 
 static void make_filesystem (struct vmc_filesystem *filesystem, const char *type, struct vmc_name *on, const char *device)
 {
@@ -79,7 +79,7 @@ static int set_up (void **state)
 	agent_map = (struct vmc_extents) {0};
 	add_range (&agent_map, 0, DISK_BYTES); /* a liar: all of it is free */
 	result = (struct vmc_extents) {0};
-	notes[0] = 0;
+	report.notes[0] = 0;
 	return 0;
 }
 
@@ -98,7 +98,7 @@ static void expect (bool of_ext4, bool of_xfs, const char *note)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents wanted = {0};
 	struct vmc_error err;
-	int done = vmc_trust (&facts, &reading, &agent_map, &result, notes, sizeof notes, &err);
+	int done = vmc_trust (&facts, &reading, &agent_map, &result, &report, &err);
 
 	if (!of_ext4 && !of_xfs) {
 		assert_int_equal (done, -1);
@@ -113,9 +113,9 @@ static void expect (bool of_ext4, bool of_xfs, const char *note)
 	assert_int_equal (result.count, wanted.count);
 	assert_memory_equal (result.items, wanted.items, wanted.count * sizeof wanted.items[0]);
 	if (note[0] == 0)
-		assert_string_equal (notes, "");
+		assert_string_equal (report.notes, "");
 	else
-		assert_contains (notes, note);
+		assert_contains (report.notes, note);
 }
 
 static void what_is_proven_is_believed (void **state)
@@ -132,7 +132,7 @@ static void the_agent_must_call_it_free_too (void **state)
 	vmc_extents_clear (&agent_map);
 	add_range (&agent_map, 15 * MIB, 10 * MIB);
 	add_range (&agent_map, 60 * MIB, 10 * MIB);
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, notes, sizeof notes, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
 	assert_int_equal (result.count, 2);
 	assert_int_equal (result.items[0].start, 15 * MIB);
 	assert_int_equal (result.items[0].length, 5 * MIB);
@@ -204,7 +204,7 @@ static void nothing_before_the_data_is_free (void **state)
 
 	(void) state;
 	places[1].data = 5 * MIB;
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, notes, sizeof notes, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
 	assert_int_equal (result.items[1].start, 46 * MIB);
 	assert_int_equal (result.items[1].length, 17 * MIB);
 }
@@ -247,7 +247,7 @@ static void the_reader_is_held_to_the_partition (void **state)
 	vmc_extents_clear (&view.free);
 	add_range (&view.free, 0, 50 * MIB);
 	facts.filesystem_count = 1;
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, notes, sizeof notes, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
 	assert_int_equal (result.count, 1);
 	assert_int_equal (result.items[0].start, MIB);
 	assert_int_equal (result.items[0].length, 40 * MIB);
@@ -307,7 +307,7 @@ static void what_lies_on_two_disks_is_not_read_but_held_to_its_volume (void **st
 	assert_int_equal (vmc_trust_claims (&facts, &claims, &err), 0);
 	assert_int_equal (claims.filesystems.count, 0);
 	free (claims.filesystems.items);
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, notes, sizeof notes, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
 	assert_int_equal (result.count, 1);
 	assert_int_equal (result.items[0].start, 44 * MIB);
 	assert_int_equal (result.items[0].length, 15 * MIB);
@@ -333,7 +333,7 @@ static void what_is_encrypted_is_not_read (void **state)
 	assert_int_equal (vmc_trust_claims (&facts, &claims, &err), 0);
 	assert_int_equal (claims.filesystems.count, 0);
 	free (claims.filesystems.items);
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, notes, sizeof notes, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
 	assert_int_equal (result.items[0].start, 43 * MIB);
 }
 

@@ -13,6 +13,7 @@
 
 #define ANSWER_MS 10000 /* for requests that the agent answers at once */
 #define LOOK_UP_MS 60000 /* for one that makes it look at all of its devices: a busy guest takes its time */
+#define SILENCE_MS 10000 /* of an agent at a job, before it is asked whether it is there, and after */
 #define LOOK_MS 100     /* between two looks at the interrupt */
 
 struct vmc_agent {
@@ -24,6 +25,7 @@ struct vmc_agent {
 	uint64_t last_id;
 	unsigned messages;  /* received */
 	bool interruptible; /* the present wait */
+	bool at_job;        /* and what it waits for may take an hour */
 	char session[VMC_NAME_SIZE];
 	char version[VMC_NAME_SIZE];
 	vmc_agent_progress *progress;
@@ -99,6 +101,39 @@ static int next_line (struct vmc_agent *agent, uint64_t deadline_ms, char **line
 	}
 }
 
+static int send_request (struct vmc_agent *agent, enum vmc_method method, const void *params, uint64_t deadline_ms,
+			 struct vmc_error *err)
+{
+	char *line = vmc_request_line (++agent->last_id, method, params);
+	int result;
+
+	if (line == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for a request");
+	result = agent->transport->send (agent->transport, line, strlen (line), deadline_ms, err);
+	free (line);
+	return result;
+}
+
+/* The same while the agent is at a long job: it may say nothing for a while, but then it must answer a ping. The channel does not
+ * tell us that it has died. */
+static int next_line_of_job (struct vmc_agent *agent, uint64_t deadline_ms, char **line, struct vmc_error *err)
+{
+	const struct vmc_no_params none = {0};
+
+	for (bool asked = false;; asked = true) {
+		uint64_t silent_ms = vmc_now_ms () + SILENCE_MS;
+
+		if (next_line (agent, silent_ms < deadline_ms ? silent_ms : deadline_ms, line, err) == 0)
+			return 0;
+		if (err->code != VMC_TIMEOUT || silent_ms >= deadline_ms)
+			return -1;
+		if (asked)
+			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the agent has died, or hangs");
+		if (send_request (agent, VMC_PING, &none, silent_ms + SILENCE_MS, err) < 0)
+			return -1;
+	}
+}
+
 /* Wait for the answer to request ID. In a greeting, rubbish of an earlier session may come first. */
 static int await (struct vmc_agent *agent, uint64_t id, bool greeting, uint64_t deadline_ms,
 		  struct vmc_message *message, struct vmc_error *err)
@@ -107,7 +142,7 @@ static int await (struct vmc_agent *agent, uint64_t id, bool greeting, uint64_t 
 		char *line;
 		int result;
 
-		if (next_line (agent, deadline_ms, &line, err) < 0)
+		if ((agent->at_job ? next_line_of_job : next_line) (agent, deadline_ms, &line, err) < 0)
 			return -1;
 		vmc_message_clear (message);
 		result = vmc_message_decode (line, strlen (line), message, err);
@@ -143,27 +178,14 @@ static int take_answer (const struct vmc_message *message, enum vmc_method metho
 	return vmc_fail_in (err, "the agent's answer to '%s'", vmc_method (method)->name);
 }
 
-static int send_request (struct vmc_agent *agent, enum vmc_method method, const void *params, uint64_t deadline_ms,
-			 struct vmc_error *err)
-{
-	char *line = vmc_request_line (++agent->last_id, method, params);
-	int result;
-
-	if (line == NULL)
-		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for a request");
-	result = agent->transport->send (agent->transport, line, strlen (line), deadline_ms, err);
-	free (line);
-	return result;
-}
-
 static int request (struct vmc_agent *agent, enum vmc_method method, const void *params, unsigned timeout_ms,
 		    void *result, struct vmc_error *err)
 {
 	VMC_CLEANUP_MESSAGE struct vmc_message message = {0};
 	uint64_t deadline_ms = vmc_now_ms () + timeout_ms;
 
-	agent->interruptible =
-		method == VMC_TRIM || method == VMC_ZERO || method == VMC_FREEZE || method == VMC_FILESYSTEMS;
+	agent->at_job = method == VMC_TRIM || method == VMC_ZERO;
+	agent->interruptible = agent->at_job || method == VMC_FREEZE || method == VMC_FILESYSTEMS;
 	if (send_request (agent, method, params, deadline_ms, err) < 0 ||
 	    await (agent, agent->last_id, false, deadline_ms, &message, err) < 0) {
 		if (err->code == VMC_NO_AGENT)

@@ -209,7 +209,7 @@ struct next {
 };
 
 /* After a trim or zeros: is there so much left on the host that what was planned for that case is due? Zeros that QEMU keeps are
- * always left. */
+ * always left; of those that it gives back, a reserve was not made. */
 static bool left_something (const struct vmc_run *run, const struct vmc_plan *plan, const struct vmc_disk_facts *facts,
 			    const struct vmc_disk_report *report)
 {
@@ -217,8 +217,12 @@ static bool left_something (const struct vmc_run *run, const struct vmc_plan *pl
 		return false;
 	if (plan->zero && strcmp (facts->disk->discard, "unmap") != 0)
 		return true;
-	return report->allocated_after_bytes != VMC_UNKNOWN &&
-	       vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_after_bytes) > 0;
+	if (report->allocated_after_bytes == VMC_UNKNOWN)
+		return false;
+	if (plan->zero)
+		return vmc_plan_trim_dropped (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes,
+					      report->allocated_after_bytes);
+	return vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_after_bytes) > 0;
 }
 
 static vmc_method_run *const methods[] = {

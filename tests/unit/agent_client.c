@@ -333,6 +333,50 @@ static void no_answer_is_a_time_out (void **state)
 	expect_freeze (never_answers, -1, VMC_TIMEOUT, "does not answer");
 }
 
+/* A trim that takes longer than an agent may be silent; this one answers what it is asked meanwhile. */
+static void works_for_long (int fd)
+{
+	const char *request;
+	int64_t trim;
+
+	greet (fd);
+	trim = id_of (hear (fd));
+	request = hear (fd);
+	if (strstr (request, "\"method\":\"ping\"") == NULL)
+		exit (1);
+	result (fd, id_of (request), "{\"uptime_ms\":1}");
+	usleep (500000);
+	result (fd, trim, "{\"trimmed_bytes\":77}");
+	pause ();
+}
+
+static void a_long_job_is_waited_for_while_the_agent_answers (void **state)
+{
+	struct vmc_error err = {0};
+	struct vmc_agent *agent = open_with (works_for_long, &err);
+	uint64_t bytes = 0;
+
+	(void) state;
+	assert_non_null (agent);
+	if (vmc_agent_trim (agent, "1:1", false, 60000, &bytes, &err) < 0)
+		fail_msg ("%s", err.text);
+	assert_int_equal (bytes, 77);
+	end (agent);
+}
+
+static void an_agent_that_dies_at_its_job_is_not_waited_for (void **state)
+{
+	struct vmc_error err = {0};
+	struct vmc_agent *agent = open_with (never_answers, &err);
+	uint64_t bytes;
+
+	(void) state;
+	assert_non_null (agent);
+	assert_int_equal (vmc_agent_trim (agent, "1:1", false, 3600000, &bytes, &err), -1);
+	assert_error (err, VMC_TIMEOUT, "has died, or hangs");
+	end (agent);
+}
+
 static char zero_answer[512];
 
 static void zeroes (int fd)
@@ -461,6 +505,8 @@ int main (void)
 		cmocka_unit_test (bytes_that_are_no_messages_end_at_the_deadline),
 		cmocka_unit_test (other_messages_are_passed_over),
 		cmocka_unit_test (freeze_of_less_is_refused),
+		cmocka_unit_test (a_long_job_is_waited_for_while_the_agent_answers),
+		cmocka_unit_test (an_agent_that_dies_at_its_job_is_not_waited_for),
 		cmocka_unit_test (unknown_keys_are_refused),
 		cmocka_unit_test (errors_of_the_agent_are_ours_and_escaped),
 		cmocka_unit_test (hang_up_in_the_middle_is_a_failure),

@@ -160,6 +160,8 @@ int vmc_domain_facts (const struct vmc_domain *domain, struct vmc_domain_facts *
 		facts->switched_off = off == 1;
 	}
 	facts->qemu_version = facts->active ? vmc_qemu_version (domain->handle) : 0;
+	if (VMC_LIBVIRT (virConnectGetLibVersion (virDomainGetConnect (domain->handle), &facts->libvirt_version)) < 0)
+		facts->libvirt_version = 0;
 	return 0;
 }
 

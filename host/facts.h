@@ -16,6 +16,7 @@ struct vmc_domain_facts {
 	bool job;          /* migration, backup, save */
 	bool checkpoints;  /* their bitmaps would be lost or merged */
 	bool persistent;
+	unsigned long libvirt_version; /* of the daemon, as qemu_version; 0: unknown */
 	unsigned long
 		qemu_version; /* of the running process: major * 1,000,000 + minor * 1,000 + release; 0: unknown */
 	bool agent;

@@ -161,9 +161,24 @@ static int check_names (const struct vmc_disk_facts *facts, struct vmc_error *er
 			 facts->in_the_way);
 }
 
+/* What is not known is not refused: it is rather newer than older. */
+static int check_version (const char *what, unsigned long version, unsigned long oldest, struct vmc_error *err)
+{
+	char text[40], oldest_text[40];
+
+	if (version == 0 || version >= oldest)
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "%s %s is older than %s, the oldest on which this was tested; --method=trim works with it",
+			 what, vmc_version_text (version, text), vmc_version_text (oldest, oldest_text));
+}
+
 /* What an overlay needs, and the way home from it. */
 static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
+	if (check_version ("the domain's QEMU", facts->domain->qemu_version, VMC_QEMU_OLDEST, err) < 0 ||
+	    check_version ("libvirt", facts->domain->libvirt_version, VMC_LIBVIRT_OLDEST, err) < 0)
+		return -1;
 	if (facts->domain->checkpoints)
 		return refuse (err,
 			       "the domain has checkpoints, whose bitmaps a commit would change; delete them first");
@@ -267,8 +282,7 @@ static void say_pause (const struct vmc_domain_facts *domain, struct vmc_plan *p
 	if (plan->zero || plan->method == VMC_METHOD_TRIM || !vmc_qemu_loses_writes (version))
 		return;
 	if (version != 0)
-		(void) snprintf (name, sizeof name, "%lu.%lu.%lu", version / 1000000, version / 1000 % 1000,
-				 version % 1000);
+		(void) vmc_version_text (version, name);
 	(void) snprintf (plan->reason + used, sizeof plan->reason - used,
 			 "; QEMU %s may lose writes while a commit starts, so the guest is paused for that moment",
 			 name);

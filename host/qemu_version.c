@@ -90,3 +90,9 @@ unsigned long vmc_qemu_version (virDomainPtr domain)
 	/* A file that was replaced reads as "PATH (deleted)" and cannot be run under that name. */
 	return access (program, X_OK) == 0 ? ask (program) : 0;
 }
+
+char *vmc_version_text (unsigned long version, char *text)
+{
+	(void) snprintf (text, 40, "%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+	return text;
+}

@@ -19,4 +19,11 @@ unsigned long vmc_qemu_version_parse (const char *text) __attribute__ ((nonnull)
  * (0) may. */
 bool vmc_qemu_loses_writes (unsigned long version);
 
+/* The oldest versions on which guests were compacted and nothing was lost ("make check-matrix"); older ones are refused. */
+#define VMC_QEMU_OLDEST 7002000u
+#define VMC_LIBVIRT_OLDEST 9000000u
+
+/* VERSION as people write it, "7.2.22", into a buffer of 40, which is returned. */
+char *vmc_version_text (unsigned long version, char *text) __attribute__ ((nonnull, returns_nonnull));
+
 #endif

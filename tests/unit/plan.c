@@ -428,6 +428,22 @@ static void the_room_does_not_overflow (void **state)
 	assert_int_equal (vmc_plan_room (UINT64_MAX), UINT64_MAX);
 }
 
+static void versions_that_nobody_has_tested_forbid_a_commit (void **state)
+{
+	(void) state;
+	domain.qemu_version = 7001099;
+	assert_only_trim ("the domain's QEMU 7.1.99 is older than 7.2.0");
+	domain.qemu_version = 7002000;
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+	disk.discard[0] = 0;
+	domain.libvirt_version = 8999999;
+	assert_only_trim ("libvirt 8.999.999 is older than 9.0.0");
+	domain.libvirt_version = 9000000;
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "");
+	domain.libvirt_version = 0;
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+}
+
 static void filesystems_that_cannot_be_mapped_forbid_a_commit (void **state)
 {
 	(void) state;
@@ -834,6 +850,7 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (too_little_room_forbids_a_commit),
 	PLAN_TEST (a_guest_that_writes_needs_more_room),
 	PLAN_TEST (the_room_does_not_overflow),
+	PLAN_TEST (versions_that_nobody_has_tested_forbid_a_commit),
 	PLAN_TEST (filesystems_that_cannot_be_mapped_forbid_a_commit),
 	PLAN_TEST (zeros_are_made_before_a_convert),
 	PLAN_TEST (after_the_zeros_all_is_copied),

@@ -9,9 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -152,13 +155,21 @@ static int run_map (const char *format, const char *path, bool live, uint64_t de
 	return result;
 }
 
-static int read_data (const char *path, struct vmc_extents *data, struct vmc_error *err)
+/* A block device does not tell where it has holes. */
+static int take_device (int fd, const char *path, struct vmc_extents *data, struct vmc_error *err)
 {
-	int fd = open (path, O_RDONLY | O_CLOEXEC), result = 0;
-	off_t hole = 0;
+	uint64_t bytes;
 
-	if (fd < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
+	if (ioctl (fd, BLKGETSIZE64, &bytes) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot ask for the size of '%s'", path);
+	return vmc_extents_add (data, 0, bytes, err);
+}
+
+static int find_data (int fd, const char *path, struct vmc_extents *data, struct vmc_error *err)
+{
+	off_t hole = 0;
+	int result = 0;
+
 	while (result == 0) {
 		off_t start = lseek (fd, hole, SEEK_DATA);
 
@@ -173,6 +184,20 @@ static int read_data (const char *path, struct vmc_extents *data, struct vmc_err
 	}
 	if (result == 0 && errno != ENXIO)
 		result = vmc_fail (err, VMC_FAILED, errno, "cannot find the holes of '%s'", path);
+	return result;
+}
+
+static int read_data (const char *path, struct vmc_extents *data, struct vmc_error *err)
+{
+	int fd = open (path, O_RDONLY | O_CLOEXEC), result;
+	struct stat status;
+
+	if (fd < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
+	if (fstat (fd, &status) == 0 && S_ISBLK (status.st_mode))
+		result = take_device (fd, path, data, err);
+	else
+		result = find_data (fd, path, data, err);
 	(void) close (fd);
 	return result;
 }

@@ -144,6 +144,7 @@ static int read_disk (xmlNode *node, struct vmc_disk *disk, struct vmc_error *er
 	(void) attribute (driver, "discard", disk->discard, sizeof disk->discard);
 	if (!source_path (source, disk->path))
 		return vmc_fail (err, VMC_REFUSED, ENAMETOOLONG, "the path of disk '%s' is too long", disk->target);
+	(void) attribute (source, "protocol", disk->protocol, sizeof disk->protocol);
 	read_serial (node, disk);
 	read_address (node, disk);
 	disk->read_only = child (node, "readonly") != NULL;

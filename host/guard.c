@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ int vmc_guard_connect (struct vmc_guard *guard, struct vmc_error *err)
 
 /* A line of /proc/locks, as "8: OFDLCK ADVISORY  READ -1 fe:00:1089571 100 101"; the end may be "EOF". Any lock on the byte
  * means permission, as for QEMU. "->" in place of the kind: it waits. */
-static bool is_writer (const char *line, const struct vmc_image *image)
+static bool is_writer (const char *line, const struct stat *image)
 {
 	unsigned major_number, minor_number;
 	unsigned long long inode, start, end = UINT64_MAX;
@@ -49,21 +50,37 @@ static bool is_writer (const char *line, const struct vmc_image *image)
 		    &start, &end) < 5)
 		return false;
 	return (strcmp (kind, "OFDLCK") == 0 || strcmp (kind, "POSIX") == 0) &&
-	       makedev (major_number, minor_number) == image->device && inode == image->inode &&
+	       makedev (major_number, minor_number) == image->st_dev && inode == image->st_ino &&
 	       start <= QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE &&
 	       end >= QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE;
 }
 
-unsigned vmc_guard_writers (const struct vmc_image *image)
+static unsigned writers_of (FILE *locks, const struct stat *image)
 {
-	FILE *locks = fopen ("/proc/locks", "re");
 	char line[256];
+	unsigned count = 0;
+
+	rewind (locks);
+	while (fgets (line, sizeof line, locks) != NULL)
+		count += is_writer (line, image);
+	return count;
+}
+
+unsigned vmc_guard_writers (const char *path)
+{
+	VMC_CLEANUP_NODES struct vmc_nodes nodes = {0};
+	FILE *locks = fopen ("/proc/locks", "re");
+	struct vmc_error ignored;
 	unsigned count = 0;
 
 	if (locks == NULL)
 		return 0;
-	while (fgets (line, sizeof line, locks) != NULL)
-		count += is_writer (line, image);
+	if (vmc_nodes_open (&nodes, path, &ignored) == 0)
+		for (size_t i = 0; i < nodes.count; i++) {
+			struct stat status;
+
+			count += fstat (nodes.fds[i], &status) == 0 ? writers_of (locks, &status) : 0;
+		}
 	(void) fclose (locks);
 	return count;
 }
@@ -75,19 +92,26 @@ static int lock_byte (int fd, int command, short type, off_t byte, struct flock 
 	return fcntl (fd, command, lock);
 }
 
-int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
+static int lock_node (int fd, const char *path, struct vmc_error *err)
 {
 	struct flock lock;
 
-	guard->lock_fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (guard->lock_fd < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
-	if (lock_byte (guard->lock_fd, F_OFD_SETLK, F_RDLCK, QEMU_UNSHARED_BASE + QEMU_PERMISSION_WRITE, &lock) < 0)
+	if (lock_byte (fd, F_OFD_SETLK, F_RDLCK, QEMU_UNSHARED_BASE + QEMU_PERMISSION_WRITE, &lock) < 0)
 		return vmc_fail (err, VMC_REFUSED, errno, "'%s' cannot be locked against writing", path);
-	if (lock_byte (guard->lock_fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) < 0)
+	if (lock_byte (fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) < 0)
 		return vmc_fail (err, VMC_REFUSED, errno, "it cannot be told whether somebody writes to '%s'", path);
 	if (lock.l_type != F_UNLCK)
 		return vmc_fail (err, VMC_REFUSED, 0, "somebody has '%s' open for writing", path);
+	return 0;
+}
+
+int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
+{
+	if (vmc_nodes_open (&guard->nodes, path, err) < 0)
+		return -1;
+	for (size_t i = 0; i < guard->nodes.count; i++)
+		if (lock_node (guard->nodes.fds[i], path, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -145,15 +169,18 @@ int vmc_guard_alone (const char *path, struct vmc_error *err)
 
 int vmc_guard_ask (const char *path, bool *written, struct vmc_error *err)
 {
-	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct flock lock;
+	VMC_CLEANUP_NODES struct vmc_nodes nodes = {0};
 
 	*written = false;
-	if (fd < 0)
-		return errno == ENOENT ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot ask who has '%s' open", path);
-	*written = lock_byte (fd, F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) == 0 &&
-		   lock.l_type != F_UNLCK;
-	(void) close (fd);
+	if (vmc_nodes_open (&nodes, path, err) < 0)
+		return err->errnum == ENOENT ? 0 : vmc_fail_in (err, "it cannot be asked who writes");
+	for (size_t i = 0; i < nodes.count && !*written; i++) {
+		struct flock lock;
+
+		*written = lock_byte (nodes.fds[i], F_OFD_GETLK, F_WRLCK,
+				      QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) == 0 &&
+			   lock.l_type != F_UNLCK;
+	}
 	return 0;
 }
 
@@ -194,7 +221,5 @@ void vmc_guard_drop (struct vmc_guard *guard)
 	if (guard->socket[0] != 0)
 		(void) unlink (guard->socket);
 	guard->socket[0] = 0;
-	if (guard->lock_fd >= 0)
-		(void) close (guard->lock_fd);
-	guard->lock_fd = -1;
+	vmc_nodes_close (&guard->nodes);
 }

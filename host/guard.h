@@ -11,24 +11,25 @@
 
 #include "domain_xml.h"
 #include "image.h"
+#include "nodes.h"
 #include "process.h"
 
 struct vmc_guard {
 	struct vmc_process process;
-	int lock_fd;      /* holds the lock, or -1 */
+	struct vmc_nodes nodes; /* hold the locks */
 	char socket[108]; /* its path, empty when there is none */
 };
 
 #define VMC_CLEANUP_GUARD __attribute__ ((cleanup (vmc_guard_drop)))
 #define VMC_GUARD_INIT \
 	{ \
-		.process = VMC_PROCESS_INIT, .lock_fd = -1 \
+		.process = VMC_PROCESS_INIT \
 	}
 
 /* How many have the image open for writing, and say so in QEMU's way? Before the overlay is there, the guest's QEMU is one, so
  * that no lock could tell; the kernel's list does. It is 0 where the list cannot be read or names another device than stat,
  * as on btrfs: the guard looks once more. */
-unsigned vmc_guard_writers (const struct vmc_image *image) __attribute__ ((nonnull));
+unsigned vmc_guard_writers (const char *path) __attribute__ ((nonnull));
 
 /* Nobody may have the image PATH open, not even to read, in QEMU's way, and nobody open for writing in any way (a loop device, say),
  * as far as the kernel can tell. VMC_REFUSED: somebody has. Only a look: the guard that is taken after it lasts. */

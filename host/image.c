@@ -5,14 +5,20 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "qcow2.h"
+#include "thin.h"
+
+#define DEVICE_UNIT_BYTES 4096 /* of what is given back of a block device, at least */
 
 void vmc_image_directory (const char *path, char *directory)
 {
@@ -31,14 +37,21 @@ void vmc_image_name (const struct vmc_image *image, char *name)
 	(void) snprintf (name, 64, "image-%jx-%jx", (uintmax_t) image->device, (uintmax_t) image->inode);
 }
 
-/* Append the options of one layer, each key with PREFIX before it. */
+static bool is_block (const char *path)
+{
+	struct stat status;
+
+	return stat (path, &status) == 0 && S_ISBLK (status.st_mode);
+}
+
+/* Append the options of one layer, each key with PREFIX before it. QEMU's "file" is for files only. */
 static void add_layer (const char *prefix, const char *format, const char *path, char *options)
 {
 	size_t used = strlen (options);
 
 	used += (size_t) snprintf (options + used, VMC_IMAGE_LAYER_SIZE,
-				   "%s%sdriver=%s,%sfile.driver=file,%sfile.filename=", used ? "," : "", prefix, format,
-				   prefix, prefix);
+				   "%s%sdriver=%s,%sfile.driver=%s,%sfile.filename=", used ? "," : "", prefix, format,
+				   prefix, is_block (path) ? "host_device" : "file", prefix);
 
 	/* A comma ends a value unless it is doubled. */
 	for (; *path != 0; path++) {
@@ -66,13 +79,37 @@ void vmc_image_options_over (const struct vmc_disk *disk, const char *format, co
 		add_layer (compress ? "file.backing." : "backing.", disk->backing_format[0], disk->backing[0], options);
 }
 
+/* All nodes of a block device are the same image. */
+static void identify (const struct stat *status, dev_t *device, ino_t *inode)
+{
+	bool block = S_ISBLK (status->st_mode);
+
+	*device = block ? status->st_rdev : status->st_dev;
+	*inode = block ? 0 : status->st_ino;
+}
+
+bool vmc_image_is (const struct vmc_image *image, const struct stat *status)
+{
+	dev_t device;
+	ino_t inode;
+
+	identify (status, &device, &inode);
+	return device == image->device && inode == image->inode && S_ISBLK (status->st_mode) == image->is_block;
+}
+
 int vmc_image_allocated (const char *path, uint64_t *bytes, struct vmc_error *err)
 {
 	struct stat status;
 
+	*bytes = UINT64_MAX;
+	if (path[0] == 0)
+		return 0;
 	if (stat (path, &status) < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot look at '%s'", path);
-	*bytes = (uint64_t) status.st_blocks * 512;
+	if (!S_ISBLK (status.st_mode))
+		*bytes = (uint64_t) status.st_blocks * 512;
+	else
+		(void) vmc_thin_allocated (status.st_rdev, bytes);
 	return 0;
 }
 
@@ -80,7 +117,13 @@ static bool same_file (const char *a, const char *b)
 {
 	struct stat x, y;
 
-	return stat (a, &x) == 0 && stat (b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	struct vmc_image image = {0};
+
+	if (stat (a, &x) < 0 || stat (b, &y) < 0)
+		return false;
+	identify (&x, &image.device, &image.inode);
+	image.is_block = S_ISBLK (x.st_mode);
+	return vmc_image_is (&image, &y);
 }
 
 /* The file name in a "json:" name, as {"driver":"qcow2","file":{"driver":"file","filename":"/x"}}; NULL: there is none. */
@@ -139,7 +182,7 @@ bool vmc_image_chain_has (const char *path, const struct vmc_image *image)
 	for (int depth = 0; depth <= VMC_CHAIN_MAX; depth++) {
 		struct stat status;
 
-		if (stat (here, &status) == 0 && status.st_dev == image->device && status.st_ino == image->inode)
+		if (stat (here, &status) == 0 && vmc_image_is (image, &status))
 			return true;
 		if (!backing_of (here, next))
 			return false;
@@ -278,25 +321,68 @@ bool vmc_image_is_qcow2 (const char *path)
 	return is;
 }
 
-static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)
+/* What the kernel says of the queue of a block device, or of the disk that it is a partition of; 0: nothing. */
+static uint64_t queue_number (dev_t number, const char *file)
+{
+	static const char *const places[] = {"queue", "../queue"};
+	unsigned long long value = 0;
+	char path[128];
+
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		FILE *in;
+
+		(void) snprintf (path, sizeof path, "/sys/dev/block/%u:%u/%s/%s", major (number), minor (number),
+				 places[i], file);
+		in = fopen (path, "re");
+		if (in == NULL)
+			continue;
+		if (fscanf (in, "%llu", &value) != 1)
+			value = 0;
+		(void) fclose (in);
+		break;
+	}
+	return value;
+}
+
+static int look_at_device (const char *path, int fd, const struct stat *status, struct vmc_image *image,
+			   struct vmc_error *err)
+{
+	uint64_t unit = queue_number (status->st_rdev, "discard_granularity");
+
+	if (ioctl (fd, BLKGETSIZE64, &image->length_bytes) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot ask for the size of '%s'", path);
+	image->punch_bytes = unit < DEVICE_UNIT_BYTES ? DEVICE_UNIT_BYTES : unit;
+	return 0;
+}
+
+/* What a file or a device is by itself. */
+static int look_by_kind (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)
 {
 	struct stat status, by_name;
 	struct statvfs space;
 
 	if (fstat (fd, &status) < 0 || fstatvfs (fd, &space) < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot look at '%s'", disk->path);
-	if (!S_ISREG (status.st_mode))
-		return vmc_fail (err, VMC_REFUSED, 0, "'%s' is not a regular file", disk->path);
-	*image = (struct vmc_image) {.device = status.st_dev,
-				     .inode = status.st_ino,
+	if (!S_ISREG (status.st_mode) && !S_ISBLK (status.st_mode))
+		return vmc_fail (err, VMC_REFUSED, 0, "'%s' is neither a file nor a block device", disk->path);
+	*image = (struct vmc_image) {.is_block = S_ISBLK (status.st_mode),
 				     .length_bytes = (uint64_t) status.st_size,
-				     .allocated_bytes = (uint64_t) status.st_blocks * 512,
-				     .virtual_bytes = (uint64_t) status.st_size,
 				     .punch_bytes = space.f_frsize,
 				     .names = status.st_nlink,
 				     .is_link = lstat (disk->path, &by_name) == 0 && S_ISLNK (by_name.st_mode)};
+	identify (&status, &image->device, &image->inode);
+	if (image->is_block && look_at_device (disk->path, fd, &status, image, err) < 0)
+		return -1;
+	return vmc_image_allocated (disk->path, &image->allocated_bytes, err);
+}
+
+static int look_at_file (const struct vmc_disk *disk, int fd, struct vmc_image *image, struct vmc_error *err)
+{
+	if (look_by_kind (disk, fd, image, err) < 0)
+		return -1;
+	image->virtual_bytes = image->length_bytes;
 	if (image->punch_bytes == 0 || (image->punch_bytes & (image->punch_bytes - 1)) != 0)
-		return vmc_fail (err, VMC_REFUSED, 0, "the filesystem of '%s' has blocks of an odd size", disk->path);
+		return vmc_fail (err, VMC_REFUSED, 0, "what holds '%s' has blocks of an odd size", disk->path);
 	if (strcmp (disk->format, "qcow2") != 0)
 		return 0;
 	if (check_header (disk, 0, disk->path, fd, &image->virtual_bytes, err) < 0)
@@ -320,7 +406,8 @@ int vmc_image_room (const char *path, const char *overlay, uint64_t *bytes, stru
 {
 	uint64_t there;
 
-	if (room_beside (path, bytes, err) < 0 || room_beside (overlay, &there, err) < 0)
+	*bytes = UINT64_MAX;
+	if ((!is_block (path) && room_beside (path, bytes, err) < 0) || room_beside (overlay, &there, err) < 0)
 		return -1;
 	*bytes = there < *bytes ? there : *bytes;
 	return 0;
@@ -337,17 +424,36 @@ int vmc_image_look (const struct vmc_disk *disk, const char *overlay, struct vmc
 	return result < 0 ? -1 : vmc_image_room (disk->path, overlay, &image->room_bytes, err);
 }
 
-int vmc_image_can_punch (const char *directory, struct vmc_error *err)
+static int can_discard (const char *path, struct vmc_error *err)
+{
+	struct stat status;
+
+	if (stat (path, &status) < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot look at '%s'", path);
+	if (queue_number (status.st_rdev, "discard_max_bytes") > 0)
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "the block device '%s' takes no discards, so nothing of it can be given back", path);
+}
+
+int vmc_image_can_punch (const char *path, struct vmc_error *err)
 {
 	static const char data[65536] = {1};
-	int fd = open (directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600), result = 0;
+	char directory[VMC_PATH_SIZE];
+	int fd, result = 0;
 
+	if (is_block (path))
+		return can_discard (path, err);
+	vmc_image_directory (path, directory);
+	fd = open (directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return vmc_fail (err, VMC_REFUSED, errno, "cannot try whether the filesystem of '%s' can punch holes",
+		return vmc_fail (err, VMC_REFUSED, errno,
+				 "cannot try whether the filesystem of '%s' can punch holes; --method=convert needs none",
 				 directory);
 	if (write (fd, data, sizeof data) != (ssize_t) sizeof data ||
 	    fallocate (fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, sizeof data) < 0)
-		result = vmc_fail (err, VMC_REFUSED, errno, "the filesystem of '%s' cannot punch holes", directory);
+		result = vmc_fail (err, VMC_REFUSED, errno,
+				   "the filesystem of '%s' cannot punch holes; --method=convert needs none", directory);
 	(void) close (fd);
 	return result;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "domain_xml.h"
@@ -14,12 +15,13 @@
 #define VMC_IMAGE_OPTIONS_SIZE (2 * VMC_PATH_SIZE + VMC_IMAGE_LAYER_SIZE)
 
 struct vmc_image {
-	dev_t device; /* with the inode: which file it is, whatever its name */
+	dev_t device; /* with the inode: which file it is, whatever its name. Of a block device its number, and inode 0 */
 	ino_t inode;
+	bool is_block; /* a block device, not a file */
 	uint64_t length_bytes;
-	uint64_t allocated_bytes; /* st_blocks */
+	uint64_t allocated_bytes; /* st_blocks; of a block device see vmc_image_allocated */
 	uint64_t virtual_bytes;   /* raw: the length */
-	uint64_t punch_bytes;     /* the unit in which its filesystem gives space back */
+	uint64_t punch_bytes;     /* the unit in which its filesystem, or the device, gives space back */
 	uint64_t names;           /* hard links: 1 */
 	bool is_link;             /* the path is a symbolic link */
 	uint64_t room_bytes;      /* free, for the overlay and, when it is committed, for the image itself */
@@ -43,16 +45,21 @@ bool vmc_image_is_qcow2 (const char *path) __attribute__ ((nonnull));
  * not. Only ever a reason to refuse: that is why the format may be guessed here. */
 bool vmc_image_chain_has (const char *path, const struct vmc_image *image) __attribute__ ((nonnull));
 
-/* The bytes that the file takes on the host now. */
+/* Is what STATUS describes the image? */
+bool vmc_image_is (const struct vmc_image *image, const struct stat *status) __attribute__ ((nonnull));
+
+/* The bytes that the image takes on the host now. UINT64_MAX for what does not tell, as a block device that is no thin volume, and
+ * for no path at all, as a disk on the network has. */
 int vmc_image_allocated (const char *path, uint64_t *bytes, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* What is free on the filesystems of PATH and OVERLAY, or on the one that has less. */
+/* What is free on the filesystems of PATH and OVERLAY, or on the one that has less. A block device has its size and needs none. */
 int vmc_image_room (const char *path, const char *overlay, uint64_t *bytes, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Can holes be punched on the filesystem of DIRECTORY? Tried on a nameless file there. */
-int vmc_image_can_punch (const char *directory, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+/* Can parts of the image PATH be given back? On the filesystem of a file it is tried, on a nameless file beside it; of a block device
+ * the kernel says whether it takes discards. VMC_REFUSED, with what to do instead. */
+int vmc_image_can_punch (const char *path, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* A name for locks and sockets that no other file on this host has, into a buffer of 64: "image-fe01-42a". */
 void vmc_image_name (const struct vmc_image *image, char *name) __attribute__ ((nonnull));

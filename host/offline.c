@@ -391,7 +391,6 @@ static int compact (struct vmc_offline *offline, enum vmc_method_choice method, 
 /* What is not as it should be is a fact, too, and the plan refuses it. */
 static int look (struct vmc_run *run, struct vmc_disk *disk, struct vmc_disk_facts *facts, struct vmc_error *err)
 {
-	char directory[VMC_PATH_SIZE];
 	struct vmc_error why;
 
 	if (vmc_image_find_chain (disk, &why) < 0 || vmc_image_look (disk, disk->path, &facts->image, &why) < 0) {
@@ -401,8 +400,7 @@ static int look (struct vmc_run *run, struct vmc_disk *disk, struct vmc_disk_fac
 	facts->image_known = true;
 	if (vmc_new_image_in_the_way (disk->path, facts->in_the_way) < 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the path of the image is too long");
-	vmc_image_directory (disk->path, directory);
-	if (vmc_image_can_punch (directory, &why) < 0)
+	if (vmc_image_can_punch (disk->path, &why) < 0)
 		(void) snprintf (facts->why_no_punch, sizeof facts->why_no_punch, "%s", why.text);
 	return find_user (run, disk, &facts->image, facts->used_by, sizeof facts->used_by, err);
 }
@@ -454,7 +452,8 @@ int vmc_offline_disk (struct vmc_run *run, const struct vmc_domain_facts *domain
 	struct vmc_offline offline = {.run = run, .facts = &facts, .report = report, .guard = VMC_GUARD_INIT};
 	struct vmc_plan plan;
 
-	if (domain->local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0 &&
+	if (domain->local && (strcmp (disk->type, "file") == 0 || strcmp (disk->type, "block") == 0) &&
+	    disk->path[0] != 0 &&
 	    look (run, &complete, &facts, err) < 0)
 		return -1;
 	if (facts.image_known)

@@ -34,6 +34,16 @@ static int check_domain (const struct vmc_domain_facts *domain, struct vmc_error
 	return 0;
 }
 
+static bool is_here (const struct vmc_disk *disk)
+{
+	return strcmp (disk->type, "file") == 0 || strcmp (disk->type, "block") == 0;
+}
+
+static bool is_remote (const struct vmc_disk *disk)
+{
+	return strcmp (disk->type, "network") == 0;
+}
+
 /* Whether its guest runs or not. */
 static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
@@ -41,9 +51,10 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 
 	if (strcmp (disk->device, "disk") != 0)
 		return vmc_fail (err, VMC_UNSUPPORTED, 0, "it is a %s, not a disk", disk->device);
-	if (strcmp (disk->type, "file") != 0)
+	if (!is_here (disk) && !is_remote (disk))
 		return vmc_fail (err, VMC_REFUSED, 0,
-				 "it is a disk of type '%s'; only images in files can be compacted", disk->type);
+				 "it is a disk of type '%s'; only files, block devices and network disks are handled",
+				 disk->type);
 	if (disk->read_only)
 		return refuse (err, "it is read-only");
 	if (disk->shareable)
@@ -56,6 +67,8 @@ static int check_disk (const struct vmc_disk_facts *facts, struct vmc_error *err
 		return refuse (err, "it uses only a slice of its file");
 	if (disk->mirror || facts->block_job)
 		return refuse (err, "a block job is at work on it; try again when it has ended (virsh blockjob)");
+	if (is_remote (disk))
+		return 0;
 	if (strcmp (disk->format, "qcow2") != 0 && strcmp (disk->format, "raw") != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "its format is '%s'; only qcow2 and raw are handled",
 				 disk->format);
@@ -173,9 +186,25 @@ static int check_version (const char *what, unsigned long version, unsigned long
 			 what, vmc_version_text (version, text), vmc_version_text (oldest, oldest_text));
 }
 
+/* Nothing of its image is on this host, so that nothing but a trim can be done about it. */
+static int check_image_here (const struct vmc_disk_facts *facts, struct vmc_error *err)
+{
+	if (!is_remote (facts->disk))
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "it is a disk on the network (%s): its image is not here, so only a trim can give its space back%s",
+			 facts->disk->protocol,
+			 strcmp (facts->disk->discard, "unmap") == 0 ? "" : ", and that needs discard='unmap'");
+}
+
 /* What an overlay needs, and the way home from it. */
 static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
+	if (check_image_here (facts, err) < 0)
+		return -1;
+	if (facts->image.is_block && facts->overlay_path[0] == 0)
+		return refuse (err, "its image is a block device, beside which there is no place for the overlay; "
+				    "name one with --overlay-dir");
 	if (check_version ("the domain's QEMU", facts->domain->qemu_version, VMC_QEMU_OLDEST, err) < 0 ||
 	    check_version ("libvirt", facts->domain->libvirt_version, VMC_LIBVIRT_OLDEST, err) < 0)
 		return -1;
@@ -192,6 +221,8 @@ static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *
 
 static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
+	if (check_image_here (facts, err) < 0)
+		return -1;
 	if (facts->why_no_punch[0] != 0)
 		return refuse (err, facts->why_no_punch);
 	return check_overlay (facts, err) < 0 ? -1 : check_filesystems (facts, CAN_MAP, err);
@@ -200,6 +231,11 @@ static int check_commit (const struct vmc_disk_facts *facts, struct vmc_error *e
 /* The new image takes the path of the old one: that must be the file's only name. */
 static int check_place (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
+	if (check_image_here (facts, err) < 0)
+		return -1;
+	if (facts->image.is_block)
+		return refuse (err, "its image is a block device, which no new image can take the place of; "
+				    "--method=commit gives its space back");
 	if (facts->image.is_link)
 		return refuse (err,
 			       "its path is a symbolic link; a convert needs the path of the file itself in the XML");
@@ -234,7 +270,10 @@ static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 		*plan = (struct vmc_plan) {.method = VMC_METHOD_TRIM,
 					   .then = can_commit ? VMC_METHOD_COMMIT : VMC_METHOD_AUTO};
 		(void) snprintf (plan->reason, sizeof plan->reason,
-				 "the disk has discard='unmap', so a trim is enough");
+				 "%s", is_remote (facts->disk)
+				      ? "it is a disk on the network with discard='unmap'; what that brings cannot be "
+					"measured on this host"
+				      : "the disk has discard='unmap', so a trim is enough");
 		return 0;
 	}
 	if (!can_commit) {
@@ -319,8 +358,12 @@ static int plan_at_rest (const struct vmc_disk_facts *facts, enum vmc_method_cho
 {
 	if (facts->zero)
 		return refuse (err, "the domain is not running, so its guest cannot fill anything with zeros");
-	if (check_off (facts->domain, wanted, err) < 0 || check_disk (facts, err) < 0)
+	if (check_off (facts->domain, wanted, err) < 0 || check_disk (facts, err) < 0 ||
+	    check_image_here (facts, err) < 0)
 		return -1;
+	if (facts->image.is_block)
+		return refuse (err, "its image is a block device, and nothing would keep the domain from being started "
+				    "meanwhile; it can be compacted while the domain runs");
 	if (wanted == VMC_METHOD_CONVERT)
 		return plan_rewrite (facts, plan, err);
 	if (facts->why_no_punch[0] != 0)

@@ -1,16 +1,29 @@
 /* punch.c - see punch.h
  *
- * fallocate(PUNCH_HOLE) keeps the file's length and makes the range read as zeros. It goes in slices, so that a stop
+ * fallocate(PUNCH_HOLE) keeps the file's length and makes the range read as zeros; a block device is told to forget the range
+ * (BLKDISCARD). It goes in slices, so that a stop
  * is heard soon and one call does not keep the filesystem's journal busy for long.
  */
 #include "punch.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SLICE_BYTES (UINT64_C (1) << 30)
+
+static int discard_one (int fd, uint64_t start, uint64_t length, struct vmc_error *err)
+{
+	uint64_t range[2] = {start, length};
+
+	while (ioctl (fd, BLKDISCARD, range) < 0)
+		if (errno != EINTR)
+			return vmc_fail (err, VMC_FAILED, errno, "cannot discard a part of the block device");
+	return 0;
+}
 
 static int punch_one (int fd, uint64_t start, uint64_t length, struct vmc_error *err)
 {
@@ -20,7 +33,7 @@ static int punch_one (int fd, uint64_t start, uint64_t length, struct vmc_error 
 	return 0;
 }
 
-static int punch_all (int fd, const struct vmc_extents *ranges, vmc_punch_between *between, void *opaque,
+static int punch_all (int fd, bool block, const struct vmc_extents *ranges, vmc_punch_between *between, void *opaque,
 		      struct vmc_error *err)
 {
 	uint64_t total = vmc_extents_total (ranges), done = 0;
@@ -31,7 +44,8 @@ static int punch_all (int fd, const struct vmc_extents *ranges, vmc_punch_betwee
 		while (left > 0) {
 			uint64_t length = left < SLICE_BYTES ? left : SLICE_BYTES;
 
-			if (between (opaque, done, total, err) < 0 || punch_one (fd, start, length, err) < 0)
+			if (between (opaque, done, total, err) < 0 ||
+			    (block ? discard_one : punch_one) (fd, start, length, err) < 0)
 				return -1;
 			start += length;
 			left -= length;
@@ -49,12 +63,12 @@ int vmc_punch (const char *path, const struct vmc_image *image, const struct vmc
 
 	if (fd < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s' for writing", path);
-	if (fstat (fd, &status) < 0 || status.st_dev != image->device || status.st_ino != image->inode) {
+	if (fstat (fd, &status) < 0 || !vmc_image_is (image, &status)) {
 		(void) close (fd);
 		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", path);
 	}
-	if (vmc_extents_valid (ranges, (uint64_t) status.st_size))
-		result = punch_all (fd, ranges, between, opaque, err);
+	if (vmc_extents_valid (ranges, image->is_block ? image->length_bytes : (uint64_t) status.st_size))
+		result = punch_all (fd, image->is_block, ranges, between, opaque, err);
 	else
 		result = vmc_fail (err, VMC_REFUSED, 0, "the image stores data beyond its end; run qemu-img check");
 	if (fsync (fd) < 0 && result == 0)

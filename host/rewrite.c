@@ -94,7 +94,7 @@ static int open_old (struct job *job, struct vmc_error *err)
 	job->old_fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (job->old_fd < 0)
 		return vmc_fail (err, VMC_REFUSED, errno, "cannot open '%s'", path);
-	if (fstat (job->old_fd, &status) < 0 || status.st_dev != image->device || status.st_ino != image->inode)
+	if (fstat (job->old_fd, &status) < 0 || !vmc_image_is (image, &status))
 		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", path);
 	if ((uint64_t) status.st_size != image->length_bytes)
 		return vmc_fail (err, VMC_FAILED, 0, "'%s' has another length than before", path);

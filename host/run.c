@@ -33,12 +33,14 @@
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
-/* The overlay's name; false: it does not fit. */
+/* The overlay's name; false: it does not fit. There is none beside a block device. */
 static bool name_overlay (const struct vmc_run *run, struct vmc_disk_facts *facts)
 {
 	const char *directory = run->options->overlay_dir, *path = facts->disk->path;
 	int length;
 
+	if (directory == NULL && strcmp (facts->disk->type, "block") == 0)
+		return true;
 	if (directory == NULL)
 		length = snprintf (facts->overlay_path, sizeof facts->overlay_path, "%s" VMC_OVERLAY_SUFFIX, path);
 	else
@@ -62,6 +64,8 @@ static bool look_for_names (const struct vmc_run *run, struct vmc_disk_facts *fa
 
 	if (!name_overlay (run, facts))
 		return false;
+	if (facts->overlay_path[0] == 0)
+		return true;
 	note_in_the_way (facts, facts->overlay_path);
 	if (run->options->method != VMC_METHOD_CONVERT || facts->in_the_way[0] != 0)
 		return true;
@@ -73,19 +77,18 @@ static bool look_for_names (const struct vmc_run *run, struct vmc_disk_facts *fa
 
 static int look_at_image (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_error *err)
 {
-	char directory[VMC_PATH_SIZE];
 	struct vmc_error why;
 
 	if (!look_for_names (run, facts))
 		return vmc_fail (err, VMC_REFUSED, 0, "the path of the image is too long");
-	vmc_image_directory (facts->disk->path, directory);
-	if (vmc_image_look (facts->disk, facts->overlay_path, &facts->image, &why) < 0) {
+	if (vmc_image_look (facts->disk, facts->overlay_path[0] ? facts->overlay_path : facts->disk->path,
+			    &facts->image, &why) < 0) {
 		(void) snprintf (facts->why_no_image, sizeof facts->why_no_image, "%s", why.text);
 		return 0;
 	}
 	facts->image_known = true;
-	facts->other_writer = vmc_guard_writers (&facts->image) > 1;
-	if (vmc_image_can_punch (directory, &why) < 0)
+	facts->other_writer = vmc_guard_writers (facts->disk->path) > 1;
+	if (vmc_image_can_punch (facts->disk->path, &why) < 0)
 		(void) snprintf (facts->why_no_punch, sizeof facts->why_no_punch, "%s", why.text);
 	return vmc_domain_other_user (&run->domain, facts->disk->target, &facts->image, facts->used_by,
 				      sizeof facts->used_by, err);
@@ -140,7 +143,7 @@ static int look_at_disk (struct vmc_run *run, struct vmc_disk_facts *facts, stru
 {
 	uint64_t began_ms = vmc_now_ms (), before = written_bytes (run, facts), took_ms, after;
 
-	if (look_at_image (run, facts, err) < 0)
+	if (facts->disk->path[0] != 0 && look_at_image (run, facts, err) < 0)
 		return -1;
 	if (facts->image_known && report->allocated_before_bytes == VMC_UNKNOWN)
 		report->allocated_before_bytes = facts->image.allocated_bytes;
@@ -198,7 +201,9 @@ static void measure (const struct vmc_disk_facts *facts, struct vmc_disk_report 
 	if (vmc_image_allocated (facts->disk->path, &after, &ignored) < 0)
 		return;
 	report->allocated_after_bytes = after;
-	report->reclaimed_bytes = report->allocated_before_bytes > after ? report->allocated_before_bytes - after : 0;
+	if (after != VMC_UNKNOWN && report->allocated_before_bytes != VMC_UNKNOWN)
+		report->reclaimed_bytes =
+			report->allocated_before_bytes > after ? report->allocated_before_bytes - after : 0;
 }
 
 /* What a step of a plan comes to, and why. */
@@ -256,12 +261,20 @@ static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vm
 	report->free_bytes = facts->free_bytes;
 	if (!run->options->dry_run)
 		return take_step (run, &plan, facts, report, next, err);
-	report->reclaimable_bytes =
-		vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
+	if (report->allocated_before_bytes != VMC_UNKNOWN)
+		report->reclaimable_bytes = vmc_plan_left_over (report->virtual_bytes, facts->free_bytes,
+								report->allocated_before_bytes);
 	return 0;
 }
 
-/* What is no file with a running guest is refused by the plan before it looks at the rest. */
+static bool can_look (const struct vmc_disk *disk)
+{
+	if (strcmp (disk->type, "network") == 0)
+		return true;
+	return (strcmp (disk->type, "file") == 0 || strcmp (disk->type, "block") == 0) && disk->path[0] != 0;
+}
+
+/* What cannot be looked at is refused by the plan before it asks for the rest. */
 static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, const struct next *wanted,
 			 struct vmc_disk_report *report, struct next *next, struct vmc_error *err)
 {
@@ -278,7 +291,7 @@ static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, const
 	result = vmc_domain_facts (&run->domain, &domain, err);
 	if (result == 0 && !domain.active)
 		return vmc_offline_disk (run, &domain, disk, report, err);
-	if (result == 0 && domain.active && domain.local && strcmp (disk->type, "file") == 0 && disk->path[0] != 0)
+	if (result == 0 && domain.active && domain.local && can_look (disk))
 		result = look_at_disk (run, &facts, &filesystems, report, err);
 	if (result == 0)
 		result = act (run, &facts, wanted->method, report, next, err);

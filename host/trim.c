@@ -90,6 +90,8 @@ static void look (const struct vmc_disk *disk, struct vmc_extents *allocated)
 	VMC_CLEANUP_ALLOCATION struct vmc_allocation allocation = {0};
 	struct vmc_error ignored;
 
+	if (disk->path[0] == 0)
+		return;
 	if (vmc_allocation_read (disk->format, disk->path, true, vmc_now_ms () + MAP_MS, &allocation, &ignored) < 0 ||
 	    vmc_allocation_ranges (&allocation, allocated, &ignored) < 0)
 		vmc_extents_clear (allocated);
@@ -102,6 +104,8 @@ static int trim (struct vmc_run *run, const struct vmc_disk_facts *facts, struct
 
 	if (trim_all (run, facts, false, report, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
 		return -1;
+	if (after == VMC_UNKNOWN) /* what was trimmed before, and dropped, is sent again, for nothing tells that it was not */
+		return trim_all (run, facts, true, report, &trimmed, err);
 	if (vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, after) == 0)
 		return 0;
 	if (trim_all (run, facts, true, report, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)

@@ -460,9 +460,9 @@ static void what_is_no_regular_file_is_refused (void **state)
 	(void) state;
 	(void) mkfifo (path_of ("fifo"), 0600);
 	make_disk ("raw", "fifo");
-	assert_refused ("is not a regular file");
+	assert_refused ("is neither a file nor a block device");
 	make_disk ("raw", ".");
-	assert_refused ("is not a regular file");
+	assert_refused ("is neither a file nor a block device");
 	make_disk ("raw", "no such file");
 	assert_refused ("cannot open");
 }
@@ -502,7 +502,7 @@ static void punching_needs_a_directory (void **state)
 	struct vmc_error err;
 
 	(void) state;
-	assert_int_equal (vmc_image_can_punch (path_of ("no such directory"), &err), -1);
+	assert_int_equal (vmc_image_can_punch (path_of ("no such directory/image"), &err), -1);
 	assert_error (err, VMC_REFUSED, "punch holes");
 }
 

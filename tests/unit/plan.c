@@ -223,13 +223,70 @@ static void a_cdrom_is_no_disk (void **state)
 	assert_refused_with (VMC_UNSUPPORTED, "it is a cdrom, not a disk");
 }
 
-static void only_files_are_compacted (void **state)
+static void other_types_of_disks_are_refused (void **state)
+{
+	static const char *const types[] = {"volume", "dir", "nvme", "vhostuser", "vhostvdpa", ""};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (types); i++) {
+		strcpy (disk.type, types[i]);
+		assert_refused ("it is a disk of type '");
+	}
+}
+
+static void make_block (void)
+{
+	strcpy (disk.type, "block");
+	facts.image.is_block = true;
+	facts.image.allocated_bytes = UINT64_MAX;
+}
+
+static void a_block_device_needs_a_place_for_the_overlay (void **state)
+{
+	(void) state;
+	make_block ();
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "name one with --overlay-dir");
+	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "name one with --overlay-dir");
+	strcpy (facts.overlay_path, "/overlays/x");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "");
+	strcpy (disk.discard, "unmap");
+	facts.overlay_path[0] = 0;
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, false, "a trim is enough");
+}
+
+static void a_block_device_is_not_replaced (void **state)
+{
+	(void) state;
+	make_block ();
+	strcpy (facts.overlay_path, "/overlays/x");
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "--method=commit gives its space back");
+}
+
+static void a_block_device_at_rest_is_left_alone (void **state)
+{
+	(void) state;
+	make_off ();
+	make_block ();
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "it can be compacted while the domain runs");
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "it can be compacted while the domain runs");
+}
+
+/* Whatever its format: nothing of it is looked at. */
+static void a_disk_on_the_network_is_only_trimmed (void **state)
 {
 	(void) state;
 	strcpy (disk.type, "network");
-	assert_refused ("it is a disk of type 'network'");
-	strcpy (disk.type, "block");
-	assert_refused ("it is a disk of type 'block'");
+	strcpy (disk.protocol, "rbd");
+	facts.image_known = false;
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "on the network (rbd): its image is not here, so only a trim can "
+						      "give its space back, and that needs discard='unmap'");
+	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "only a trim can give its space back");
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "only a trim can give its space back");
+	strcpy (disk.discard, "unmap");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, false, "cannot be measured on this host");
+	assert_plan (VMC_METHOD_TRIM, VMC_METHOD_TRIM, false, "");
+	make_off ();
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "only a trim can give its space back");
 }
 
 static void read_only_is_refused (void **state)
@@ -785,8 +842,8 @@ static void at_rest_the_disk_must_be_one_that_is_handled (void **state)
 	}
 	(void) make_good (state);
 	make_off ();
-	strcpy (disk.type, "block");
-	assert_refused_at_rest ("type 'block'");
+	strcpy (disk.type, "volume");
+	assert_refused_at_rest ("type 'volume'");
 }
 
 static void at_rest_the_image_must_be_known_and_nobody_elses (void **state)
@@ -828,7 +885,11 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (a_domain_must_have_no_job),
 	PLAN_TEST (a_domain_must_have_an_agent),
 	PLAN_TEST (a_cdrom_is_no_disk),
-	PLAN_TEST (only_files_are_compacted),
+	PLAN_TEST (other_types_of_disks_are_refused),
+	PLAN_TEST (a_block_device_needs_a_place_for_the_overlay),
+	PLAN_TEST (a_block_device_is_not_replaced),
+	PLAN_TEST (a_block_device_at_rest_is_left_alone),
+	PLAN_TEST (a_disk_on_the_network_is_only_trimmed),
 	PLAN_TEST (read_only_is_refused),
 	PLAN_TEST (shareable_is_refused),
 	PLAN_TEST (a_transient_domain_is_not_committed),

@@ -75,17 +75,18 @@ static int name_new (struct vmc_base *base, int fd, struct vmc_error *err)
 
 static int rewrite (struct vmc_base *base, struct vmc_error *err)
 {
-	char directory[VMC_PATH_SIZE];
+	char directory[VMC_PATH_SIZE], part[VMC_PATH_SIZE];
 	struct vmc_rewrite rewrite = {.disk = base->facts->disk,
 				      .image = &base->image,
 				      .directory = directory,
+				      .part = part,
 				      .name = base->run->domain.uuid,
 				      .wish = base->run->options->wish};
 	uint64_t used_bytes;
 	int fd, result;
 
 	vmc_image_directory (base->facts->disk->path, directory);
-	if (measure_used (base, &used_bytes, err) < 0 || vmc_rewrite_check (&rewrite, used_bytes, err) < 0 ||
+	if (vmc_rewrite_part (base->facts->disk->path, part, err) < 0 || measure_used (base, &used_bytes, err) < 0 || vmc_rewrite_check (&rewrite, used_bytes, err) < 0 ||
 	    vmc_base_step (base, "write the image anew", err) < 0)
 		return -1;
 	vmc_fault_point ("rewrite");
@@ -97,7 +98,7 @@ static int rewrite (struct vmc_base *base, struct vmc_error *err)
 		result = vmc_overlay_check (&base->overlay, err);
 	if (result == 0)
 		result = name_new (base, fd, err);
-	(void) close (fd);
+	vmc_rewrite_drop (fd);
 	return result;
 }
 

@@ -46,6 +46,7 @@
 #include "process.h"
 #include "progress.h"
 #include "replace.h"
+#include "rewrite.h"
 #include "saved_xml.h"
 #include "unnoticed.h"
 
@@ -561,6 +562,7 @@ static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *
 	if (remove_file (journal->overlay, journal->overlay_inode, err) < 0 ||
 	    remove_file (journal->next, journal->next_inode, err) < 0 || vmc_new_image_tidy (journal, err) < 0)
 		return -1;
+	vmc_rewrite_tidy (journal->base);
 	if (state->active && vmc_domain_resume (overlay->domain, VIR_DOMAIN_PAUSED_IOERROR, err) < 0)
 		return vmc_fail_in (err, "the guest was paused by a write error");
 	vmc_fault_point ("home");

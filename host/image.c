@@ -436,6 +436,21 @@ static int can_discard (const char *path, struct vmc_error *err)
 			 "the block device '%s' takes no discards, so nothing of it can be given back", path);
 }
 
+/* A file in DIRECTORY that nobody sees, or only for a moment where there are no nameless ones (NFS, FUSE). */
+static int open_to_try (const char *directory)
+{
+	char name[VMC_PATH_SIZE + 32];
+	int fd = open (directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOSYS))
+		return fd;
+	(void) snprintf (name, sizeof name, "%s/.vmcompact-try-XXXXXX", directory);
+	fd = mkostemp (name, O_CLOEXEC);
+	if (fd >= 0)
+		(void) unlink (name);
+	return fd;
+}
+
 int vmc_image_can_punch (const char *path, struct vmc_error *err)
 {
 	static const char data[65536] = {1};
@@ -445,7 +460,7 @@ int vmc_image_can_punch (const char *path, struct vmc_error *err)
 	if (is_block (path))
 		return can_discard (path, err);
 	vmc_image_directory (path, directory);
-	fd = open (directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	fd = open_to_try (directory);
 	if (fd < 0)
 		return vmc_fail (err, VMC_REFUSED, errno,
 				 "cannot try whether the filesystem of '%s' can punch holes; --method=convert needs none",

@@ -246,17 +246,21 @@ static int between_copies (void *opaque, uint64_t done_bytes, uint64_t total_byt
 
 #define NOT_WRITTEN (-2) /* a dry run */
 
-/* The image without what is free, as a nameless file in DIRECTORY: its descriptor. */
-static int rewrite (struct vmc_offline *offline, const char *directory, const char *step, struct vmc_error *err)
+/* The image without what is free, as a nameless file in the directory of PATH: its descriptor. */
+static int rewrite (struct vmc_offline *offline, const char *path, const char *step, struct vmc_error *err)
 {
 	const struct vmc_options *options = offline->run->options;
+	char directory[VMC_PATH_SIZE], part[VMC_PATH_SIZE];
 	const struct vmc_rewrite rewrite = {.disk = offline->facts->disk,
 					    .image = &offline->facts->image,
 					    .directory = directory,
+					    .part = part,
 					    .name = offline->name,
 					    .wish = options->wish};
 
-	if (vmc_rewrite_check (&rewrite, vmc_extents_total (&offline->report->used), err) < 0)
+	vmc_image_directory (path, directory);
+	if (vmc_rewrite_part (path, part, err) < 0 ||
+	    vmc_rewrite_check (&rewrite, vmc_extents_total (&offline->report->used), err) < 0)
 		return -1;
 	if (options->dry_run)
 		return NOT_WRITTEN;
@@ -296,14 +300,14 @@ static int copy (struct vmc_offline *offline, struct vmc_error *err)
 	vmc_image_directory (output, directory);
 	if (check_output (offline->facts->disk, output, directory, err) < 0)
 		return -1;
-	fd = rewrite (offline, directory, "write the copy", err);
+	fd = rewrite (offline, output, "write the copy", err);
 	if (fd < 0)
 		return fd == NOT_WRITTEN ? 0 : -1;
 	result = vmc_guard_unwritten (offline->facts->disk->path, err);
 	vmc_fault_point ("name");
 	if (result == 0)
 		result = vmc_rewrite_name (fd, output, err);
-	(void) close (fd);
+	vmc_rewrite_drop (fd);
 	vmc_fault_point ("named");
 	return result;
 }
@@ -355,11 +359,9 @@ static int replace (struct vmc_offline *offline, int fd, struct vmc_error *err)
 /* Written beside the image: without a name until it is complete, verified and on the disk. */
 static int convert (struct vmc_offline *offline, struct vmc_error *err)
 {
-	char directory[VMC_PATH_SIZE];
 	int fd, result;
 
-	vmc_image_directory (offline->facts->disk->path, directory);
-	fd = rewrite (offline, directory, "write the image anew", err);
+	fd = rewrite (offline, offline->facts->disk->path, "write the image anew", err);
 	if (fd < 0)
 		return fd == NOT_WRITTEN ? 0 : -1;
 	result = check_image (offline, err);
@@ -369,7 +371,7 @@ static int convert (struct vmc_offline *offline, struct vmc_error *err)
 		result = vmc_guard_unwritten (offline->facts->disk->path, err);
 	if (result == 0)
 		result = replace (offline, fd, err);
-	(void) close (fd);
+	vmc_rewrite_drop (fd);
 	return result;
 }
 

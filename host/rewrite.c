@@ -1,6 +1,7 @@
 /* rewrite.c - see rewrite.h
  *
- *   create    a nameless file (O_TMPFILE) in the directory; programs of QEMU reach it as /proc/OUR PID/fd/N
+ *   create    a nameless file (O_TMPFILE) in the directory; programs of QEMU reach it as /proc/OUR PID/fd/N; where there are no
+ *             nameless files, one with a name that says that it is not complete
  *   copy      from a qemu-nbd over the old image to one over the new file (copy.c)
  *   settle    its length, its header as it shall be, owner and attributes of the old file; fsync, whose failure is final
  *   verify    both are read and compared (copy.c)
@@ -63,7 +64,8 @@ static void close_fd (int *fd)
 static void clear_job (struct job *job)
 {
 	close_fd (&job->old_fd);
-	close_fd (&job->new_fd);
+	vmc_rewrite_drop (job->new_fd);
+	job->new_fd = -1;
 	close_fd (&job->raw_old_fd);
 	close_fd (&job->raw_new_fd);
 }
@@ -183,14 +185,31 @@ static int begin (const struct vmc_rewrite *rewrite, struct job *job, struct vmc
 	return find_wanted (job, err);
 }
 
+/* One that is there already is what a run that was killed has left: we hold the lock that each run on this image has. */
+static void remove_part (const char *part)
+{
+	struct stat status;
+
+	if (lstat (part, &status) == 0 && S_ISREG (status.st_mode))
+		(void) unlink (part);
+}
+
+static int make_part (struct job *job, struct vmc_error *err)
+{
+	const char *part = job->rewrite->part;
+
+	remove_part (part);
+	job->new_fd = open (part, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return job->new_fd >= 0 ? 0 : vmc_fail (err, VMC_REFUSED, errno, "cannot make the file '%s'", part);
+}
+
 static int make_nameless (struct job *job, struct vmc_error *err)
 {
 	const char *directory = job->rewrite->directory;
 
 	job->new_fd = open (directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (job->new_fd < 0 && errno == EOPNOTSUPP)
-		return vmc_fail (err, VMC_REFUSED, errno, "the filesystem of '%s' cannot make nameless files",
-				 directory);
+	if (job->new_fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOSYS))
+		return make_part (job, err);
 	if (job->new_fd < 0)
 		return vmc_fail (err, VMC_REFUSED, errno, "cannot make a file in '%s'", directory);
 	return 0;
@@ -471,12 +490,63 @@ int vmc_rewrite_run (const struct vmc_rewrite *rewrite, const struct vmc_extents
 	return fd;
 }
 
+/* --- names ------------------------------------------------------------------------------------- */
+
+int vmc_rewrite_part (const char *path, char *part, struct vmc_error *err)
+{
+	if (snprintf (part, VMC_PATH_SIZE, "%s" VMC_PART_SUFFIX, path) < VMC_PATH_SIZE)
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, ENAMETOOLONG, "the path of the new image is too long");
+}
+
+/* The name that FD has although it is not complete, into a buffer of VMC_PATH_SIZE. False: it is nameless. */
+static bool part_of (int fd, char *part)
+{
+	size_t suffix = strlen (VMC_PART_SUFFIX), length;
+	char link[64];
+	ssize_t got;
+
+	path_of (fd, link);
+	got = readlink (link, part, VMC_PATH_SIZE - 1);
+	length = got > 0 ? (size_t) got : 0;
+	part[length] = 0;
+	return length > suffix && strcmp (part + length - suffix, VMC_PART_SUFFIX) == 0;
+}
+
+void vmc_rewrite_tidy (const char *path)
+{
+	char part[VMC_PATH_SIZE];
+	struct vmc_error ignored;
+
+	if (vmc_rewrite_part (path, part, &ignored) == 0)
+		remove_part (part);
+}
+
+void vmc_rewrite_drop (int fd)
+{
+	char part[VMC_PATH_SIZE];
+
+	if (fd < 0)
+		return;
+	if (part_of (fd, part))
+		(void) unlink (part);
+	(void) close (fd);
+}
+
 int vmc_rewrite_name (int fd, const char *path, struct vmc_error *err)
 {
-	char old[64], directory[VMC_PATH_SIZE];
+	char old[64], part[VMC_PATH_SIZE], directory[VMC_PATH_SIZE];
+	int result;
 
 	path_of (fd, old);
-	if (linkat (AT_FDCWD, old, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+	if (part_of (fd, part))
+		result = renameat2 (AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE);
+	else
+		result = linkat (AT_FDCWD, old, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+	/* Not every filesystem that lacks nameless files knows that flag. */
+	if (result < 0 && errno == EINVAL && access (path, F_OK) < 0 && errno == ENOENT)
+		result = rename (part, path);
+	if (result < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot give the new image the name '%s'", path);
 	vmc_image_directory (path, directory);
 	return vmc_directory_sync (directory, err);

@@ -38,6 +38,27 @@ expect_status ()        # WANTED COMMAND... - run COMMAND, keep its output in $w
     fail "exit status $status, not $wanted, of: $*"
 }
 expect_text () { grep -q -- "$2" "$1" || { cat "$1" >&2; fail "no '$2' in $1"; }; }
+seen ()                 # WHAT OUTCOME - a row of the README's table, made of what was just seen: the README must have it
+{
+    local row
+    row=$(printf '    %-44s %s' "$1" "$2")
+    if [ -n "${VMC_TABLE:-}" ]; then
+        printf '%s\n' "$row" >>"$VMC_TABLE/$test_name"
+    else
+        grep -qxF -- "$row" "$bed/../../README" || fail "the README has another row than this (make readme-table): $row"
+    fi
+}
+outcome ()              # [TARGET] - of the disk in the JSON of $work/out: "METHOD", or "refused: WHY"
+{
+    python3 - "$work/out" "${1:-}" <<'PY'
+import json, sys
+for line in open(sys.argv[1]):
+    for disk in json.loads(line)["disks"]:
+        if sys.argv[2] in ("", disk["target"]):
+            print(disk["method"] if disk["error"] is None else "refused: " + disk["error"])
+            sys.exit()
+PY
+}
 allocated () { echo $(( $(stat -c %b "$1") * 512 )); }
 
 # --- images -----------------------------------------------------------------------------------------------------

@@ -68,6 +68,8 @@ assert "in the way" in vda["error"] and vda["method"] is None, vda
 assert (vdb["method"], vdb["error"], vdb["reclaimed_bytes"], vdb["allocated_after_bytes"]) == ("commit", None, None, None), vdb
 assert (vdc["method"], vdc["error"], vdc["reclaimed_bytes"]) == ("trim", None, None), vdc
 PY
+seen "raw on a block device, with --overlay-dir" "$(outcome vdb), with discards"
+seen "a disk on the network (NBD), discard='unmap'" "$(outcome vdc)"
 check_same g
 
 say "somebody else commits into the block device while it is guarded: QEMU refuses"

@@ -16,6 +16,7 @@ before=$(allocated "$images/pass.qcow2")
 expect_status 0 "$vmcompact" --disk=vda --json g
 expect_text "$work/out" '"method":"trim"'
 [ $((before - $(allocated "$images/pass.qcow2"))) -gt $((250 * 1048576)) ] || fail "the trim brought nothing back"
+seen "ext4 on a partition, discard='unmap'" "$(outcome)"
 
 say "a second trim has nothing to do"
 expect_status 0 "$vmcompact" --disk=vda --method=trim g

@@ -124,11 +124,25 @@ int vmc_device_mapper_take (struct vmc_device *device, uint64_t start_sector, ui
 
 /* --- the table -------------------------------------------------------------------------------- */
 
+/* Does it write in place, whatever it does besides? A snapshot's origin does not, for the snapshot keeps what was there before,
+ * and a thin pool gives out space when something is written. So may what is not known. */
+static bool writes_in_place (const char *type)
+{
+	static const char *const types[] = {"linear",    "striped", "crypt",      "mirror",   "raid",
+					    "multipath", "cache",   "writecache", "integrity"};
+
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (strcmp (type, types[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Each struct dm_target_spec says where the next one begins, counted from the first; its parameters follow it. */
 static int take_table (struct vmc_device *device, const struct dm_ioctl *head, struct vmc_error *err)
 {
 	const char *first = (const char *) head + head->data_start;
 	size_t size = head->data_size - head->data_start, at = 0;
+	bool in_place = true;
 
 	for (unsigned i = 0; i < head->target_count; i++) {
 		struct dm_target_spec spec;
@@ -142,8 +156,10 @@ static int take_table (struct vmc_device *device, const struct dm_ioctl *head, s
 		spec.target_type[sizeof spec.target_type - 1] = 0;
 		if (vmc_device_mapper_take (device, spec.sector_start, spec.length, spec.target_type, params, err) < 0)
 			return -1;
+		in_place = in_place && writes_in_place (spec.target_type);
 		at = spec.next;
 	}
+	device->takes_space = !in_place;
 	return 0;
 }
 
@@ -177,6 +193,7 @@ int vmc_device_mapper_read (dev_t number, struct vmc_device *device, struct vmc_
 {
 	int control = open (CONTROL, O_RDWR | O_CLOEXEC), result = 0;
 
+	device->takes_space = true; /* until the table is known */
 	if (control < 0) {
 		vmc_stack_give_up (device, "the device mapper cannot be asked for the table of its device");
 		return 0;

@@ -6,7 +6,7 @@
 
 #include "stack.h"
 
-/* Fill the targets of DEVICE, whose "bytes" and "below" are known, from the table of the device NUMBER. Where it cannot be
+/* Fill the targets and "takes_space" of DEVICE, whose "bytes" and "below" are known, from the table of the device NUMBER. Where it cannot be
  * read or understood, why_not_map says why. -1: no memory. */
 int vmc_device_mapper_read (dev_t number, struct vmc_device *device, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -25,6 +25,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "devices.h"
@@ -38,14 +40,40 @@ static bool refuses_writing (int errnum)
 	return errnum == EBUSY || errnum == EPERM || errnum == EACCES || errnum == EROFS;
 }
 
+/* A system without udev or devtmpfs may have no node for it, or another one of that name. */
+static int open_private_node (dev_t device, int flags)
+{
+	char path[64];
+	uint64_t random;
+	int fd, saved;
+
+	if (getrandom (&random, sizeof random, 0) != sizeof random)
+		return -1;
+	(void) snprintf (path, sizeof path, "/dev/.vmcompact-zero-%016llx", (unsigned long long) random);
+	if (mknod (path, S_IFBLK | 0600, device) < 0)
+		return -1;
+	fd = open (path, flags | O_CLOEXEC | O_NOFOLLOW);
+	saved = errno;
+	(void) unlink (path);
+	errno = saved;
+	return fd;
+}
+
+static int open_node (dev_t device, int flags)
+{
+	int fd = vmc_device_open (device, flags);
+
+	return fd >= 0 || refuses_writing (errno) ? fd : open_private_node (device, flags);
+}
+
 static int open_device (struct vmc_eraser *eraser)
 {
-	int fd = vmc_device_open (eraser->device, O_RDWR | O_DIRECT);
+	int fd = open_node (eraser->device, O_RDWR | O_DIRECT);
 
 	if (fd >= 0 || !refuses_writing (errno))
 		return fd;
 	eraser->way = VMC_ERASER_THROUGH;
-	return vmc_device_open (eraser->device, O_RDONLY | O_DIRECT);
+	return open_node (eraser->device, O_RDONLY | O_DIRECT);
 }
 
 int vmc_eraser_open (struct vmc_eraser *eraser, dev_t device, size_t block_bytes, struct vmc_error *err)

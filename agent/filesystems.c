@@ -129,6 +129,17 @@ static bool has_errors (const struct vmc_list *devices, const char *name)
 	return vmc_sysfs_number (directory, "errors_count") > 0;
 }
 
+/* Does what is written to it need new space in one of the devices below? */
+static bool takes_space (const struct vmc_list *devices, const char *name)
+{
+	const struct vmc_device *all = devices->items;
+
+	for (size_t i = 0; i < devices->count; i++)
+		if (all[i].takes_space && vmc_stack_uses (devices, name, all[i].device))
+			return true;
+	return false;
+}
+
 static void say_why_not_zero (const struct vmc_mount *mount, const struct vmc_list *devices,
 			      struct vmc_filesystem *filesystem)
 {
@@ -140,8 +151,12 @@ static void say_why_not_zero (const struct vmc_mount *mount, const struct vmc_li
 		if (vmc_stack_encrypted (devices, names[i].name))
 			why_not (filesystem->why_not_zero,
 				 "it lies on dm-crypt, where zeros become noise, so zeroing is pointless");
+		else if (takes_space (devices, names[i].name))
+			why_not (filesystem->why_not_zero,
+				 "zeros would fill up a snapshot or a thin pool that it lies on");
 		else if (has_errors (devices, names[i].name))
-			why_not (filesystem->why_not_zero, "the kernel has found errors in it; it must be checked first");
+			why_not (filesystem->why_not_zero,
+				 "the kernel has found errors in it; it must be checked first");
 }
 
 static void describe_space (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)

@@ -9,7 +9,7 @@
 #define DEFAULT_PORT "/dev/virtio-ports/" VMC_CHANNEL_NAME
 
 static const char usage[] = "Usage: vmcompact-agent [--port=PORT] [--note=PATH]\n"
-			    "Serve vmcompact on the host: trim, freeze and map the filesystems of this guest.\n"
+			    "Serve vmcompact on the host: trim, zero, freeze and map the filesystems of this guest.\n"
 			    "\n"
 			    "  --port=PORT  a virtio port (default " DEFAULT_PORT "),\n"
 			    "               unix:PATH to listen on a socket, or fd:N for an open one\n"

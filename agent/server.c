@@ -268,8 +268,8 @@ static int new_session (struct server *server, struct vmc_error *err)
 
 static int do_hello (struct server *server, uint64_t id, void *params, struct vmc_error *err)
 {
-	static struct vmc_name names[] = {{"filesystems"}, {"trim"}, {"zero"}, {"freeze"},
-					 {"map"},         {"thaw"}, {"cancel"}};
+	static struct vmc_name names[] = {{"filesystems"}, {"trim"}, {"zero"},  {"freeze"},
+					  {"map"},         {"thaw"}, {"cancel"}};
 	const struct vmc_hello_params *hello = params;
 	struct vmc_hello_result result = {.protocol = VMC_PROTOCOL_VERSION,
 					  .agent_version = PACKAGE_VERSION,
@@ -515,11 +515,10 @@ static const struct {
 	int (*run) (struct server *server, uint64_t id, void *params, struct vmc_error *err);
 	bool needs_session;
 } handlers[VMC_METHODS] = {
-	[VMC_HELLO] = {do_hello, false},   [VMC_FILESYSTEMS] = {do_filesystems, true},
-	[VMC_TRIM] = {do_trim, true},      [VMC_ZERO] = {do_zero, true},
-	[VMC_FREEZE] = {do_freeze, true},  [VMC_MAP] = {do_map, true},
-	[VMC_THAW] = {do_thaw, true},      [VMC_CANCEL] = {do_cancel, true},
-	[VMC_PING] = {do_ping, false},     [VMC_STATUS] = {do_status, false},
+	[VMC_HELLO] = {do_hello, false},   [VMC_FILESYSTEMS] = {do_filesystems, true}, [VMC_TRIM] = {do_trim, true},
+	[VMC_ZERO] = {do_zero, true},      [VMC_FREEZE] = {do_freeze, true},           [VMC_MAP] = {do_map, true},
+	[VMC_THAW] = {do_thaw, true},      [VMC_CANCEL] = {do_cancel, true},           [VMC_PING] = {do_ping, false},
+	[VMC_STATUS] = {do_status, false},
 };
 
 static int run_request (struct server *server, const struct vmc_message *message, struct vmc_error *err)

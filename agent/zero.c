@@ -22,11 +22,16 @@
  * for it was near its end. A kill, by the agent or by the kernel when the agent dies, gives it back as well: nobody else has
  * the files.
  *
- * What remains: a program that takes more than the reserve between two looks sees that the disk is full although it was not
- * before. It would have to write 256 MiB in the milliseconds of one piece, or ask for that much in one call, as fallocate(2) does.
- * While a device takes long to answer, nobody looks, but then the others wait for it, too. The counts of quotas include the
- * files, as root's. The filesystem cannot be unmounted meanwhile. ext4 sets up groups of blocks that were never used, so the next
- * e2fsck reads more. After an agent that died hard on a FAT filesystem and a crash of the guest, fsck finds lost clusters.
+ * What remains:
+ *
+ *   A program that takes more than the reserve between two looks sees that the disk is full although it was not before. It would
+ *   have to write 256 MiB in the milliseconds of one piece, or ask for that much in one call, as fallocate(2) does. While a device
+ *   takes long to answer, nobody looks, but then the others wait for it, too.
+ *   btrfs counts what was given back as free only after its next commit, but finds it when somebody needs it.
+ *   The filesystem cannot be unmounted meanwhile. Quotas count the files as root's.
+ *   A snapshot that somebody makes with LVM in the guest meanwhile keeps what was zeroed, and fills up.
+ *   ext4 sets up groups of blocks that were never used: the next e2fsck has more to read.
+ *   On a FAT filesystem a guest that crashes in the middle leaves lost clusters for fsck.
  */
 #include "zero.h"
 
@@ -55,6 +60,10 @@
 #define MARGIN_PART 16 /* of the reserve */
 #define MARGIN_MAX_BYTES (UINT64_C (64) << 20)
 
+/* btrfs sets space for metadata aside in chunks of a tenth of the filesystem, at most 1 GiB, and twice. */
+#define BTRFS_MARGIN_PART 5 /* of the filesystem */
+#define BTRFS_MARGIN_MAX_BYTES (UINT64_C (2) << 30)
+
 #define LOOK_MS 20
 #define REPORT_MS 200
 
@@ -64,6 +73,7 @@ struct zero {
 	struct vmc_placeholder placeholder;
 	struct vmc_eraser eraser;
 	struct vmc_layout layout, again;
+	uint64_t size_bytes; /* of the filesystem */
 	uint64_t reserve_bytes, expected_bytes;
 	uint64_t started_ms, reported_ms;
 	uint64_t unsynced_bytes;
@@ -85,9 +95,11 @@ static int look (const struct zero *zero, struct statvfs *space, struct vmc_erro
 
 static uint64_t margin_bytes (const struct zero *zero)
 {
-	uint64_t margin = zero->reserve_bytes / MARGIN_PART;
+	bool btrfs = strcmp (zero->job->type, "btrfs") == 0;
+	uint64_t margin = btrfs ? zero->size_bytes / BTRFS_MARGIN_PART : zero->reserve_bytes / MARGIN_PART;
+	uint64_t most = btrfs ? BTRFS_MARGIN_MAX_BYTES : MARGIN_MAX_BYTES;
 
-	return margin < MARGIN_MAX_BYTES ? margin : MARGIN_MAX_BYTES;
+	return margin < most ? margin : most;
 }
 
 static uint64_t available_bytes (const struct statvfs *space)
@@ -170,7 +182,7 @@ static int next_slice (struct zero *zero, uint64_t *bytes, struct vmc_error *err
 	if (slice > usable)
 		slice = usable;
 	*bytes = slice - slice % SLICE_MIN_BYTES;
-	return *bytes > 0;
+	return *bytes > 0 && done_bytes (zero) < zero->size_bytes; /* or zeros take no space there */
 }
 
 /* --- on the device ------------------------------------------------------------------------------ */
@@ -360,9 +372,9 @@ static int zero_through_files (struct zero *zero, struct vmc_error *err)
 /* --- the worker --------------------------------------------------------------------------------- */
 
 /* The default, by the size of the filesystem. */
-static void set_reserve (struct zero *zero, const struct statvfs *space)
+static void set_reserve (struct zero *zero)
 {
-	uint64_t part = (uint64_t) space->f_blocks * space->f_frsize / 100 * VMC_ZERO_RESERVE_PERCENT;
+	uint64_t part = zero->size_bytes / 100 * VMC_ZERO_RESERVE_PERCENT;
 
 	zero->reserve_bytes = zero->job->reserve_bytes;
 	if (zero->reserve_bytes == 0)
@@ -377,7 +389,8 @@ static int run (struct zero *zero, struct vmc_error *err)
 
 	if (look (zero, &space, err) < 0)
 		return -1;
-	set_reserve (zero, &space);
+	zero->size_bytes = (uint64_t) space.f_blocks * space.f_frsize;
+	set_reserve (zero);
 	zero->expected_bytes = usable_bytes (zero, &space);
 	show_progress (zero); /* and find out whether the agent died before we could be told */
 	if (zero->expected_bytes < SLICE_MIN_BYTES)

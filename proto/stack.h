@@ -37,6 +37,7 @@ struct vmc_device {
 	char address[VMC_NAME_SIZE]; /* of a disk: "virtio 0000:00:04.0", "scsi 0:0:1:0", or empty */
 	char why_not_map[VMC_TEXT_SIZE]; /* empty, or why ranges cannot be followed through it */
 	bool encrypted;                  /* what is written to it reads as something else below */
+	bool takes_space;                /* what is written to it may need new space below; only the agent knows, it is not sent */
 	uint64_t bytes;
 	struct vmc_list below;   /* struct vmc_name: all devices that it lies on, understood or not */
 	struct vmc_list targets; /* struct vmc_target, sorted, without gaps; none for a disk and where why_not_map says why */

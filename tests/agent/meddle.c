@@ -7,6 +7,8 @@
  *     no-write    they cannot be written to (EPERM)        late-direct  that is found out when something is written
  *     no-open     they cannot be opened for writing        no-map       there is no FIEMAP
  *     elsewhere   FIEMAP is wrong by a block               outside      FIEMAP names a place behind the device's end
+ *     compress    flags of files are said to be set, but are not
+ *     realtime    files of XFS lie on another device
  *   MEDDLE_MARKS   that FIEMAP adds to each extent
  *   MEDDLE_MAP     the how-many-th FIEMAP, from 1, before which $MEDDLE_ACTION is run, with the file as $FILE
  *   MEDDLE_LOG     gets a line for each call: "punch", "zeroout", "write device", "write file", "map", "action"
@@ -235,6 +237,18 @@ static void falsify (struct fiemap *map)
 	}
 }
 
+/* What was set last is what is read, and nothing was set. */
+static int pretend (unsigned long request, unsigned *flags)
+{
+	static unsigned pretended;
+
+	if (request == FS_IOC_SETFLAGS)
+		pretended = *flags;
+	else
+		*flags = pretended;
+	return 0;
+}
+
 int ioctl (int fd, unsigned long request, ...)
 {
 	int (*real) (int, unsigned long, ...) = (int (*) (int, unsigned long, ...)) dlsym (RTLD_NEXT, "ioctl"), result;
@@ -248,6 +262,14 @@ int ioctl (int fd, unsigned long request, ...)
 		note ("zeroout");
 	if (request == BLKZEROOUT && says ("no-zeroout"))
 		return fail (EOPNOTSUPP);
+	if ((request == FS_IOC_SETFLAGS || request == FS_IOC_GETFLAGS) && says ("compress"))
+		return pretend (request, argument);
+	if (request == FS_IOC_FSGETXATTR && says ("realtime") && real (fd, request, argument) == 0) {
+		((struct fsxattr *) argument)->fsx_xflags |= FS_XFLAG_REALTIME;
+		return 0;
+	}
+	if (request == FS_IOC_FSSETXATTR && says ("realtime"))
+		((struct fsxattr *) argument)->fsx_xflags &= ~(unsigned) FS_XFLAG_REALTIME;
 	if (request != FS_IOC_FIEMAP)
 		return real (fd, request, argument);
 	act (fd);

@@ -7,11 +7,13 @@
  *     no-write    they cannot be written to (EPERM)        late-direct  that is found out when something is written
  *     no-open     they cannot be opened for writing        no-map       there is no FIEMAP
  *     elsewhere   FIEMAP is wrong by a block               outside      FIEMAP names a place behind the device's end
+ *     before      FIEMAP begins a block before what was asked for, as old kernels do
  *     compress    flags of files are said to be set, but are not
  *     realtime    files of XFS lie on another device
  *   MEDDLE_MARKS   that FIEMAP adds to each extent
  *   MEDDLE_MAP     the how-many-th FIEMAP, from 1, before which $MEDDLE_ACTION is run, with the file as $FILE
- *   MEDDLE_LOG     gets a line for each call: "punch", "zeroout", "write device", "write file", "map", "action"
+ *   MEDDLE_LOG     gets a line for each call: "punch", "zeroout", "write device" and "write file", each with offset and length,
+ *                  "map", "extent" with place and length, "action"
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -49,18 +51,20 @@ static int is_device (int fd)
 	return fstat (fd, &status) == 0 && S_ISBLK (status.st_mode);
 }
 
-static void note (const char *what)
+/* A line for the log. */
+static void __attribute__ ((format (printf, 1, 2))) note (const char *format, ...)
 {
-	int (*real) (const char *, int, ...) = (int (*) (const char *, int, ...)) dlsym (RTLD_NEXT, "open"),
-					saved = errno;
+	int (*real) (const char *, int, ...) = (int (*) (const char *, int, ...)) dlsym (RTLD_NEXT, "open");
 	const char *path = getenv ("MEDDLE_LOG");
 	int fd = path ? real (path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+	va_list list;
 
-	if (fd >= 0) {
-		(void) dprintf (fd, "%s\n", what);
-		(void) close (fd);
-	}
-	errno = saved;
+	if (fd < 0)
+		return;
+	va_start (list, format);
+	(void) vdprintf (fd, format, list);
+	va_end (list);
+	(void) close (fd);
 }
 
 /* --- opening ------------------------------------------------------------------------------------ */
@@ -172,7 +176,7 @@ static int fallocate_as (const char *name, int fd, int mode, off_t offset, off_t
 
 	if (!(mode & FALLOC_FL_PUNCH_HOLE) || !is_device (fd))
 		return real (fd, mode, offset, length);
-	note ("punch");
+	note ("punch %lld %lld\n", (long long) offset, (long long) length);
 	return says ("no-punch") ? fail (EOPNOTSUPP) : real (fd, mode, offset, length);
 }
 
@@ -191,7 +195,7 @@ static ssize_t pwrite_as (const char *name, int fd, const void *bytes, size_t le
 	ssize_t (*real) (int, const void *, size_t, off_t) =
 		(ssize_t (*) (int, const void *, size_t, off_t)) dlsym (RTLD_NEXT, name);
 
-	note (is_device (fd) ? "write device" : "write file");
+	note ("write %s %lld %zu\n", is_device (fd) ? "device" : "file", (long long) offset, length);
 	if (is_device (fd) && says ("no-write"))
 		return fail (EPERM);
 	if (says ("late-direct") && (fcntl (fd, F_GETFL) & O_DIRECT))
@@ -217,19 +221,31 @@ static void act (int fd)
 	const char *wanted = getenv ("MEDDLE_MAP"), *action = getenv ("MEDDLE_ACTION");
 	char path[64];
 
-	note ("map");
+	note ("map\n");
 	if (++maps != (wanted ? strtoul (wanted, NULL, 10) : 0) || action == NULL)
 		return;
 	(void) snprintf (path, sizeof path, "/proc/%ld/fd/%d", (long) getpid (), fd);
 	(void) setenv ("FILE", path, 1);
 	(void) unsetenv ("LD_PRELOAD");
-	note (system (action) == 0 ? "action" : "action failed");
+	note (system (action) == 0 ? "action\n" : "failed action\n");
+}
+
+static void note_extents (const struct fiemap *map)
+{
+	for (unsigned i = 0; i < map->fm_mapped_extents; i++)
+		note ("extent %llu %llu\n", (unsigned long long) map->fm_extents[i].fe_physical,
+		      (unsigned long long) map->fm_extents[i].fe_length);
 }
 
 static void falsify (struct fiemap *map)
 {
 	const char *marks = getenv ("MEDDLE_MARKS");
 
+	if (says ("before") && map->fm_mapped_extents > 0 && map->fm_start > 0) {
+		map->fm_extents[0].fe_logical -= 4096;
+		map->fm_extents[0].fe_physical -= 4096;
+		map->fm_extents[0].fe_length += 4096;
+	}
 	for (unsigned i = 0; i < map->fm_mapped_extents; i++) {
 		map->fm_extents[i].fe_flags |= marks ? (unsigned) strtoul (marks, NULL, 0) : 0;
 		map->fm_extents[i].fe_physical += says ("elsewhere") ? 4096 : 0;
@@ -259,7 +275,8 @@ int ioctl (int fd, unsigned long request, ...)
 	argument = va_arg (list, void *);
 	va_end (list);
 	if (request == BLKZEROOUT)
-		note ("zeroout");
+		note ("zeroout %llu %llu\n", ((unsigned long long *) argument)[0],
+		      ((unsigned long long *) argument)[1]);
 	if (request == BLKZEROOUT && says ("no-zeroout"))
 		return fail (EOPNOTSUPP);
 	if ((request == FS_IOC_SETFLAGS || request == FS_IOC_GETFLAGS) && says ("compress"))
@@ -276,7 +293,9 @@ int ioctl (int fd, unsigned long request, ...)
 	if (says ("no-map"))
 		return fail (EOPNOTSUPP);
 	result = real (fd, request, argument);
-	if (result == 0)
+	if (result == 0) {
+		note_extents (argument);
 		falsify (argument);
+	}
 	return result;
 }

@@ -165,7 +165,19 @@ class ZeroTest(unittest.TestCase):
 
     def logged(self, word):
         with open(self.log, encoding="ascii") as file:
-            return file.read().split("\n").count(word)
+            return sum(line.startswith(word) for line in file)
+
+    def ranges(self, *words):
+        """The ranges that the log has for these words, sorted; those that touch are one."""
+        merged = []
+        with open(self.log, encoding="ascii") as file:
+            found = sorted(tuple(map(int, line.split()[-2:])) for line in file if line.startswith(words))
+        for start, length in found:
+            if merged and start <= merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], start + length)
+            else:
+                merged.append([start, start + length])
+        return merged
 
     def assertRefused(self, text, function, *args, **kwargs):
         with self.assertRaisesRegex(RuntimeError, text):
@@ -262,9 +274,11 @@ class ZeroTest(unittest.TestCase):
 
     def test_zeros_that_take_no_space(self):
         """A filesystem that says that it does not compress, and does."""
-        disk = self.disk("btrfs", 128, mount="-o compress-force=zstd")
-        self.start(MEDDLE="compress")
-        self.assertLess(self.zero(disk)["zeroed_bytes"], 128 * MIB + RESERVE // 4)
+        disk = self.disk("btrfs", 320, mount="-o compress-force=zstd", noise=False)
+        self.start(MEDDLE="compress,no-direct")
+        result = self.zero(disk)
+        self.assertGreaterEqual(result["zeroed_bytes"], 320 * MIB)
+        self.assertLess(result["zeroed_bytes"], 320 * MIB + RESERVE // 4)
 
     def test_ext4_without_extents_gets_a_file_of_zeros(self):
         disk = self.disk("ext4", 128, "-O ^extents,^64bit")
@@ -299,7 +313,56 @@ class ZeroTest(unittest.TestCase):
                 self.start(limit=20 * MIB)
                 self.assertZeroed(disk, self.zero(disk, 16 * MIB), 16 * MIB)
 
+    def islands(self, disk, holes):
+        """Fill the disk with one file, every third block of it zero, and punch HOLES (MiB) into it, one block apart from each
+        other: whatever is zeroed in a wrong place is in that file."""
+        number, size, at = 0, disk.available() // MIB * MIB - 4 * MIB, 64 * 4096
+        with open(disk.mount + "/islands", "wb") as file:
+            while number * 4096 < size:
+                file.write(b"".join(bytes(4096) if n % 3 == 0 else (MARK + b"%9d" % n).ljust(512, b".") * 8
+                                    for n in range(number, number + 256)))
+                number += 256
+        sh("sync")
+        for hole in holes:
+            length = max(4096, int(hole * MIB) // 4096 * 4096)
+            sh(f"fallocate -p -o {at} -l {length} {disk.mount}/islands")
+            at += length + 4096
+        self.assertLess(at, size)
+        with open(disk.mount + "/islands", "rb") as file:
+            disk.files["islands"] = hashlib.sha256(file.read()).digest()
+        sh("sync")
+        disk.noise_before, disk.available_before = disk.noise(), disk.available()
+
+    def assertHoles(self, disk, result, kept, read_first):
+        disk.check(self)
+        gone, taken = disk.noise_before - disk.noise(), result["zeroed_bytes"] + result["zero_bytes"]
+        self.assertGreater(taken, disk.available_before - kept - kept // 16 - 2 * MIB)
+        self.assertLess(abs(gone - taken * 2 // 3), 8 * MIB)
+        if read_first:
+            self.assertLess(abs(gone - result["zeroed_bytes"]), MIB)
+
     # --- in which way ---
+
+    def test_between_islands(self):
+        for kind, words in (("ext4", ""), ("ext4", "no-punch"), ("xfs", "before"), ("ext4", "before")):
+            with self.subTest(kind + " " + words):
+                disk = self.disk(kind, 512, "-b 4096" if kind == "ext4" else "", noise=False)
+                self.islands(disk, [100, 0, 0, 1, 90, 0, 0, 2, 110, 0.02, 70, 30])
+                self.start(MEDDLE=words)
+                result = self.zero(disk, 272 * MIB)  # slices of 68 MiB, pieces of 64
+                zeroed, reserved = self.ranges("punch", "zeroout"), self.ranges("extent")
+                self.assertEqual(sum(end - start for start, end in zeroed), result["zeroed_bytes"])
+                self.assertEqual([r for r in reserved if r[1] - r[0] > 4096], [z for z in zeroed if z[1] - z[0] > 4096])
+                self.assertHoles(disk, result, 272 * MIB, False)
+
+    def test_between_islands_that_are_read_first(self):
+        for kind, size, words in (("ext4", 128, "no-punch,no-zeroout"), ("ext4", 128, "no-open"), ("xfs", 320, "no-open"),
+                                  ("xfs", 320, "no-punch,no-zeroout,before")):
+            with self.subTest(kind + " " + words):
+                disk = self.disk(kind, size, "-b 4096" if kind == "ext4" else "", noise=False)
+                self.islands(disk, [20, 0, 0, 1, 0.01, 10, 0.1, 2, 30, 5])
+                self.start(MEDDLE=words)
+                self.assertHoles(disk, self.zero(disk), RESERVE, True)
 
     def test_a_device_that_cannot_zero_is_read_first(self):
         sh(f"mkdir {self.dir}/ram && mount -t ramfs none {self.dir}/ram")

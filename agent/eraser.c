@@ -95,6 +95,13 @@ int vmc_eraser_open (struct vmc_eraser *eraser, dev_t device, size_t block_bytes
 	return 0;
 }
 
+void vmc_eraser_close (struct vmc_eraser *eraser)
+{
+	if (eraser->fd >= 0)
+		(void) close (eraser->fd);
+	eraser->fd = -1;
+}
+
 /* --- the device does it by itself --------------------------------------------------------------- */
 
 static int offload (const struct vmc_eraser *eraser, uint64_t offset, uint64_t bytes)

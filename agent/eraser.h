@@ -43,4 +43,7 @@ int vmc_eraser_run (struct vmc_eraser *eraser, int file, const struct vmc_stretc
 int vmc_eraser_read (struct vmc_eraser *eraser, uint64_t offset, size_t bytes, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Close the device, if it is open (fd -1: it is not). */
+void vmc_eraser_close (struct vmc_eraser *eraser) __attribute__ ((nonnull));
+
 #endif

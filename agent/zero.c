@@ -411,11 +411,14 @@ void vmc_zero_worker (int fd, void *argument)
 	(void) prctl (PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for the result any more */
 	(void) signal (SIGXFSZ, SIG_IGN);
 	zero.job = argument;
+	zero.eraser.fd = -1;
 	zero.report_fd = fd;
 	zero.started_ms = vmc_now_ms ();
 	if (run (&zero, &report.error) < 0)
 		report.kind = VMC_REPORT_FAILED;
 	vmc_placeholder_release (&zero.placeholder);
+	vmc_eraser_close (&zero.eraser);
+	(void) close (zero.job->fd); /* who has heard that we are done may unmount */
 	report.value = zero.count.zeroed_bytes;
 	report.zero_bytes = zero.count.zero_bytes;
 	(void) vmc_worker_report (fd, &report);

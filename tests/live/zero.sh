@@ -66,7 +66,8 @@ before=$(allocated "$images/b.qcow2")
 expect_status 0 "$vmcompact" --zero --disk=vdb -v --json g
 seen "btrfs, with --zero" "$(outcome) without the zeros"
 after=$(allocated "$images/b.qcow2")
-[ $((before - after)) -gt $((250 * 1048576)) ] || fail "only $((before - after)) bytes came back" # 576 MiB free, less the reserve of 256 MiB
+# 576 MiB are free, less the reserve of 256 MiB, and as much as btrfs may set aside for metadata meanwhile: twice 120 MiB at most.
+[ $((before - after)) -gt $((80 * 1048576)) ] || fail "only $((before - after)) bytes came back"
 
 say "vfat with discard: a trim"
 before=$(allocated "$images/c.qcow2")

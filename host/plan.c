@@ -26,9 +26,15 @@ static int check_domain (const struct vmc_domain_facts *domain, struct vmc_error
 	if (domain->job)
 		return refuse (err,
 			       "a migration, backup or save of the domain is under way; try again when it has ended");
-	if (!domain->agent)
+	if (!domain->agent && !domain->qemu_agent)
 		return vmc_fail (err, VMC_NO_AGENT, 0, "%s", domain->why_no_agent);
 	return 0;
+}
+
+/* Our agent tells more, and keeps a deadline itself: where it answers, it is the one. */
+static bool by_qemu_agent (const struct vmc_domain_facts *domain)
+{
+	return domain->active && !domain->agent;
 }
 
 /* Whether its guest runs or not. */
@@ -75,8 +81,28 @@ static int check_live_disk (const struct vmc_disk_facts *facts, struct vmc_error
 				 disk->bus);
 	if (facts->other_writer)
 		return refuse (err, "somebody else than the guest's QEMU has its image open for writing");
+	if (by_qemu_agent (facts->domain))
+		return facts->mounted > 0 ? 0
+					  : refuse (err, "qemu-guest-agent names no filesystem that lies on this disk");
 	if (facts->filesystem_count == 0)
 		return refuse (err, facts->why_no_guest_disk);
+	return 0;
+}
+
+static bool passes_discards (const struct vmc_disk *disk)
+{
+	return strcmp (disk->discard, "unmap") == 0;
+}
+
+/* It does not say how much it has trimmed, so there is nothing to tell a trim that was dropped from one with nothing to do. */
+static int check_qemu_agent (const struct vmc_disk_facts *facts, bool trim, struct vmc_error *err)
+{
+	if (trim && !passes_discards (facts->disk))
+		return refuse (err, "the disk has no discard='unmap', so QEMU drops what qemu-guest-agent trims; "
+				    "use --method=commit");
+	if (!trim && facts->mounted_ext == 0)
+		return refuse (err, "qemu-guest-agent names no ext4 that lies directly on the disk or on a partition of "
+				    "it; everything else needs vmcompact-agent in the guest");
 	return 0;
 }
 
@@ -85,6 +111,8 @@ static int check_filesystems (const struct vmc_disk_facts *facts, bool trim, str
 {
 	const char *reason = "";
 
+	if (by_qemu_agent (facts->domain))
+		return check_qemu_agent (facts, trim, err);
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
 		reason = trim ? facts->filesystems[i]->why_not_trim : facts->filesystems[i]->why_not_map;
 		if (reason[0] == 0)
@@ -164,11 +192,6 @@ static int check_convert (const struct vmc_disk_facts *facts, struct vmc_error *
 	return check_place (facts, err) < 0 ? -1 : check_overlay (facts, err);
 }
 
-static bool passes_discards (const struct vmc_disk *disk)
-{
-	return strcmp (disk->discard, "unmap") == 0;
-}
-
 static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan, struct vmc_error *err)
 {
 	struct vmc_error why_no_commit;
@@ -191,6 +214,14 @@ static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 				 ? "the guest cannot trim this disk"
 				 : "the disk has no discard='unmap', so QEMU drops what the guest trims");
 	return 0;
+}
+
+static void say_agent (const struct vmc_domain_facts *domain, struct vmc_plan *plan)
+{
+	size_t used = strlen (plan->reason);
+
+	if (by_qemu_agent (domain))
+		(void) snprintf (plan->reason + used, sizeof plan->reason - used, "; by qemu-guest-agent");
 }
 
 /* A commit by a QEMU that loses writes at its start needs a pause (home.c): that is said beforehand. */
@@ -269,8 +300,10 @@ int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wa
 			 : wanted == VMC_METHOD_COMMIT ? check_commit (facts, err)
 						       : check_convert (facts, err);
 	}
-	if (result == 0)
+	if (result == 0) {
+		say_agent (facts->domain, plan);
 		say_pause (facts->domain, plan);
+	}
 	return result;
 }
 

@@ -87,7 +87,8 @@ static int check_place (const struct vmc_record *record, const struct vmc_readin
 {
 	if (record->offset > disk_bytes || record->length > disk_bytes - record->offset ||
 	    record->data > record->length || record->ranges > VMC_MAP_MAX_RANGES ||
-	    (!record->usable && (record->ranges > 0 || record->alone)) || reading->count == VMC_RECORD_PLACES_MAX)
+	    (!record->usable && (record->ranges > 0 || record->alone)) || (record->usable && record->in_use) ||
+	    reading->count == VMC_RECORD_PLACES_MAX)
 		return senseless (err);
 	for (size_t i = 0; i < reading->count; i++)
 		if (record->offset < reading->places[i].offset + reading->places[i].length &&
@@ -108,7 +109,9 @@ static int take_place (int fd, const struct vmc_record *record, uint64_t disk_by
 				       .length = record->length,
 				       .data = record->data,
 				       .usable = record->usable != 0,
-				       .alone = record->alone != 0};
+				       .alone = record->alone != 0,
+				       .in_use = record->in_use != 0,
+				       .checksums = record->checksums != 0};
 	vmc_text_escape (place->type, sizeof place->type, record->type);
 	vmc_text_escape (place->uuid, sizeof place->uuid, record->name);
 	vmc_text_escape (place->why_not, sizeof place->why_not, record->text);

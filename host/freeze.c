@@ -155,7 +155,7 @@ int vmc_freeze_begin (struct vmc_freeze *freeze, const struct vmc_domain *domain
 	}
 	vmc_fault_point ("freezing");
 	(void) vmc_keeper_tell (&freeze->keeper, VMC_KEEPER_DO_FREEZE);
-	heard = hear (&freeze->keeper, freeze->max_ms + ANSWER_MS, &answer, err);
+	heard = hear (&freeze->keeper, freeze->max_ms + vmc_fault_number ("VMC_FAULT_ANSWER_MS", ANSWER_MS), &answer, err);
 	if (heard != 0)
 		return heard > 0 ? replace_keeper (freeze, domain, journal, err) : fail_silent (freeze, "freeze", err);
 	freeze->count = answer.count;
@@ -184,7 +184,7 @@ int vmc_freeze_end (struct vmc_freeze *freeze, const struct vmc_domain *domain, 
 	int heard;
 
 	(void) vmc_keeper_tell (&freeze->keeper, VMC_KEEPER_DO_THAW);
-	heard = hear (&freeze->keeper, THAW_MS, &answer, err);
+	heard = hear (&freeze->keeper, vmc_fault_number ("VMC_FAULT_THAW_MS", THAW_MS), &answer, err);
 	if (heard != 0)
 		return heard > 0 ? replace_keeper (freeze, domain, journal, err) : fail_silent (freeze, "thaw", err);
 	vmc_keeper_dismiss (&freeze->keeper);
@@ -201,7 +201,7 @@ static int thaw_left (const struct vmc_domain *domain, const struct vmc_journal 
 	int heard = -1;
 
 	if (vmc_keeper_start (&keeper, domain, VMC_KEEPER_THAW, 0, journal->frozen, err) == 0)
-		heard = hear (&keeper, THAW_MS, &answer, err);
+		heard = hear (&keeper, vmc_fault_number ("VMC_FAULT_THAW_MS", THAW_MS), &answer, err);
 	if (heard >= 0 || err->code != VMC_TIMEOUT) {
 		vmc_keeper_dismiss (&keeper);
 		return heard == 0 ? 0 : -1;

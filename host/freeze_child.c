@@ -65,14 +65,10 @@ static bool may_freeze (void)
 	}
 }
 
-/* What does not answer to a harmless question is not asked to freeze. */
 static int try_freeze (struct freezer *freezer, unsigned max_ms, struct vmc_error *err)
 {
-	struct vmc_qemu_filesystems unused;
 	int count;
 
-	if (vmc_qemu_agent_ask (freezer->domain, "", &unused, err) < 0)
-		return -1;
 	freezer->began_ms = freezer->ended_ms = vmc_now_ms ();
 	freezer->late_ms = freezer->began_ms + max_ms;
 	count = VMC_LIBVIRT (virDomainFSFreeze (freezer->domain->handle, NULL, 0, 0));

@@ -83,6 +83,8 @@ up_guest ()             # boot it and remember all
     remember g
 }
 
+start_agents () { start_agent g; }
+
 boot_guest ()           # what was synced before it went off must be there
 {
     note_synced
@@ -90,7 +92,7 @@ boot_guest ()           # what was synced before it went off must be there
     start_guest g
     guest g "$mounts" || fail "mount"
     check_synced
-    start_agent g
+    start_agents
     [ $writers = 0 ] || start_writers g /mnt $writers
 }
 

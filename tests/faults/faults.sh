@@ -129,7 +129,7 @@ check_nothing_left ()   # of vmcompact: no journal, no process
     wait_until 5 no_process || { pgrep -af "$own_processes" >&2; fail "a process is left"; }
 }
 
-own_processes='keeper-child|vmcompact.*[.]nbd|reader-child'
+own_processes='keeper-child|qemu-agent-child|vmcompact.*[.]nbd|reader-child'
 no_process () { ! pgrep -f "$own_processes" >/dev/null; }
 
 check_writing ()        # the guest is neither frozen nor paused

@@ -81,6 +81,13 @@ for point in freezing frozen; do
     check_writing 3
     home_again
 done
+say "the agent hangs, and libvirtd dies over it: the freeze is yet to come, and nobody knows"
+at freezing "$in_guest 'killall -STOP qemu-ga'; (sleep 1; $libvirtd) </dev/null >/dev/null 2>&1 &" $run
+expect_end 5 "the guest may be frozen, and qemu-guest-agent does not answer"
+guest g "killall -CONT qemu-ga"
+wait_until 10 no_process || fail "the keeper still waits"
+check_writing 3
+home_again
 unset VMC_FAULT_ANSWER_MS VMC_FAULT_THAW_MS
 guest g "killall -STOP qemu-ga"
 expect_status 3 $run

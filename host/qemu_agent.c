@@ -209,7 +209,7 @@ int vmc_qemu_agent_filesystems (const struct vmc_domain *domain, const char *tar
 
 	if (start (&child, domain, JOB_FILESYSTEMS, target, err) < 0)
 		return -1;
-	if (hear (&child, vmc_now_ms () + ANSWER_MS, &answer, err) < 0)
+	if (hear (&child, vmc_now_ms () + vmc_fault_number ("VMC_FAULT_ANSWER_MS", ANSWER_MS), &answer, err) < 0)
 		return err->code == VMC_TIMEOUT ? vmc_fail (err, VMC_NO_AGENT, 0, "qemu-guest-agent does not answer")
 						: -1;
 	*filesystems = answer.filesystems;

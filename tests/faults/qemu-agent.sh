@@ -4,7 +4,7 @@
 
 guest_programs=$qemu_agent_program more_channel=$qemu_agent_channel
 start_agents () { start_qemu_agent g; }
-size=120 dirty=120
+size=120 dirty=120 writers=1
 new_guest
 run="$vmcompact --method=commit g"
 image=$images/g.qcow2
@@ -30,7 +30,7 @@ taken=$(allocated "$image")
 
 # --- something dies -----------------------------------------------------------------------------------------------------
 
-for point in freezing frozen redirected thawed; do
+for point in freezing frozen thawed; do
     say "at $point: the run is killed; the keeper thaws"
     at $point "kill -9 \$pid" $run
     check_writing 7
@@ -38,16 +38,14 @@ for point in freezing frozen redirected thawed; do
 done
 nothing_freed
 
-for point in frozen redirected; do
-    say "at $point: run and keeper are killed; --recover thaws"
-    at $point "kill -9 $keeper \$pid" $run
-    is_frozen || fail "it is not frozen, so this proves nothing"
-    grep -q '"frozen":"[0-9]' $state/*.journal || fail "the journal has no mark"
-    home_again
-done
+say "run and keeper are killed: --recover thaws"
+at redirected "kill -9 $keeper \$pid" $run
+is_frozen || fail "it is not frozen, so this proves nothing"
+grep -q '"frozen":"[0-9]' $state/*.journal || fail "the journal has no mark"
+home_again
 
 say "run and keeper are killed, and then the guest: the next one is not taken for frozen"
-at redirected "kill -9 $keeper \$pid" $run
+at frozen "kill -9 $keeper \$pid" $run
 virsh -q destroy g
 : >"$work/g.console"; start_guest g
 guest g "$mounts && fsfreeze --freeze /mnt" # by somebody who wants it so
@@ -69,11 +67,12 @@ at frozen "kill -9 \$pid; $libvirtd" $run
 wait_until 5 virsh -q list >/dev/null || fail "libvirtd does not come back"
 check_writing 7
 home_again
-nothing_freed; check_data
+nothing_freed
 
 # --- the agent hangs ------------------------------------------------------------------------------------------------------
 
-export VMC_FAULT_ANSWER_MS=1000 VMC_FAULT_THAW_MS=2000
+export VMC_FAULT_ANSWER_MS=3000 VMC_FAULT_THAW_MS=2000
+run="$vmcompact --method=commit --freeze-timeout=1 g"
 for point in freezing frozen; do
     while_at $point "$in_guest 'killall -STOP qemu-ga'" 5 "the guest may be frozen, and qemu-guest-agent does not answer"
     guest g "killall -CONT qemu-ga"
@@ -88,11 +87,11 @@ guest g "killall -CONT qemu-ga"
 wait_until 10 no_process || fail "the keeper still waits"
 check_writing 3
 home_again
-unset VMC_FAULT_ANSWER_MS VMC_FAULT_THAW_MS
 guest g "killall -STOP qemu-ga"
 expect_status 3 $run
 expect_text "$work/err" "qemu-guest-agent does not answer"
 guest g "killall -CONT qemu-ga"
+unset VMC_FAULT_ANSWER_MS VMC_FAULT_THAW_MS
 nothing_freed
 
 # --- the time is over -----------------------------------------------------------------------------------------------------
@@ -100,15 +99,11 @@ nothing_freed
 run="$vmcompact --method=commit --freeze-timeout=0.5 g"
 while_at frozen "sleep 1; $in_guest 'echo x >/mnt/late; sync'" 1 "took longer than 500 ms, so the guest was thawed"
 check_home
-while_at redirected "sleep 1; $in_guest 'echo x >/mnt/late; sync'" 1 "took longer than 500 ms, so the guest was thawed"
-check_home
 run="$vmcompact --method=commit g"
 nothing_freed
 
 # --- somebody is in the way -----------------------------------------------------------------------------------------------
 
-while_at frozen "$in_guest 'fsfreeze --unfreeze /mnt'" 1 "did not hold: of 1 frozen filesystems, only 0"
-check_home
 while_at redirected "$in_guest 'fsfreeze --unfreeze /mnt'" 1 "did not hold: of 1 frozen filesystems, only 0"
 check_home
 say "broken before the overlay is there, and frozen again: the count is right, but the base is not"

@@ -229,5 +229,6 @@ int main (int argc, char **argv)
 {
 	if (argc == 2 + VMC_KEEPER_ARGUMENTS && strcmp (argv[1], VMC_KEEPER_OPTION) == 0)
 		return vmc_keeper_main (argv + 2);
+	(void) signal (SIGPIPE, SIG_IGN); /* as main.c has it */
 	return unit_apart () ? UNIT_RUN (tests) : 0;
 }

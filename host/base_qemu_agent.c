@@ -89,5 +89,7 @@ static int find_free (struct vmc_base *base, struct vmc_error *err)
 	return 0;
 }
 
-const struct vmc_base_way vmc_base_by_qemu_agent = {
-	.look = look, .freeze = freeze, .thaw = thaw, .find_free = find_free};
+const struct vmc_base_way vmc_base_by_qemu_agent = {.look = look,
+						    .freeze = freeze,
+						    .thaw = thaw,
+						    .find_free = find_free};

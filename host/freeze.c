@@ -97,8 +97,8 @@ static int fail_silent (struct vmc_freeze *freeze, const char *what, struct vmc_
 {
 	vmc_keeper_leave (&freeze->keeper);
 	return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT,
-			 "qemu-guest-agent does not answer when it is to %s the guest; as soon as it does, it is told to "
-			 "thaw",
+			 "qemu-guest-agent does not answer when it is to %s the guest; as soon as it does, it is told "
+			 "to thaw",
 			 what);
 }
 
@@ -155,7 +155,8 @@ int vmc_freeze_begin (struct vmc_freeze *freeze, const struct vmc_domain *domain
 	}
 	vmc_fault_point ("freezing");
 	(void) vmc_keeper_tell (&freeze->keeper, VMC_KEEPER_DO_FREEZE);
-	heard = hear (&freeze->keeper, freeze->max_ms + vmc_fault_number ("VMC_FAULT_ANSWER_MS", ANSWER_MS), &answer, err);
+	heard = hear (&freeze->keeper, freeze->max_ms + vmc_fault_number ("VMC_FAULT_ANSWER_MS", ANSWER_MS), &answer,
+		      err);
 	if (heard != 0)
 		return heard > 0 ? replace_keeper (freeze, domain, journal, err) : fail_silent (freeze, "freeze", err);
 	freeze->count = answer.count;
@@ -208,8 +209,8 @@ static int thaw_left (const struct vmc_domain *domain, const struct vmc_journal 
 	}
 	vmc_keeper_leave (&keeper);
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
-			 "the guest may be frozen, and qemu-guest-agent does not answer; as soon as it does, it is told to "
-			 "thaw; then run vmcompact --recover");
+			 "the guest may be frozen, and qemu-guest-agent does not answer; as soon as it does, it is "
+			 "told to thaw; then run vmcompact --recover");
 }
 
 int vmc_freeze_end_left (const struct vmc_domain *domain, struct vmc_journal *journal, struct vmc_error *err)

@@ -39,7 +39,9 @@ struct vmc_journal {
 	char *inactive_xml;     /* of the domain, as it was before the run; owned; NULL: not known */
 	enum vmc_journal_step step;
 	bool paused; /* the guest was running, and we pause it */
-	char frozen[VMC_NAME_SIZE]; /* it is frozen by qemu-guest-agent for us, or may be: the mark of that (freeze.h); empty: not */
+
+	/* It is frozen by qemu-guest-agent for us, or may be: the mark of that (freeze.h). Empty: it is not. */
+	char frozen[VMC_NAME_SIZE];
 
 	/* The domain is moved from the overlay to the next one instead of the base. */
 	char next[VMC_PATH_SIZE]; /* empty: none */

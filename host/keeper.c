@@ -30,7 +30,8 @@ int vmc_keeper_start (struct vmc_keeper *keeper, const struct vmc_domain *domain
 {
 	const char *uri = domain->connection->uri ? domain->connection->uri : "";
 	char milliseconds[32];
-	const char *const argv[] = {"/proc/self/exe", VMC_KEEPER_OPTION, job, uri, domain->uuid, milliseconds, mark, NULL};
+	const char *const argv[] = {"/proc/self/exe", VMC_KEEPER_OPTION, job,  uri,
+				    domain->uuid,     milliseconds,      mark, NULL};
 	int line[2], result;
 
 	(void) snprintf (milliseconds, sizeof milliseconds, "%u", max_ms);

@@ -60,8 +60,8 @@ static void note (char *notes, size_t size, const struct vmc_witness *place, con
 	size_t used = strlen (notes);
 	char at[16];
 
-	(void) snprintf (notes + used, size - used, "%sat %s: %s", used ? "; " : "",
-			 vmc_text_size (at, place->offset), why);
+	(void) snprintf (notes + used, size - used, "%sat %s: %s", used ? "; " : "", vmc_text_size (at, place->offset),
+			 why);
 }
 
 int vmc_lone_reader_trust (const struct vmc_reading *look, const struct vmc_reading *reading,

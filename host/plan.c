@@ -101,8 +101,9 @@ static int check_qemu_agent (const struct vmc_disk_facts *facts, bool trim, stru
 		return refuse (err, "the disk has no discard='unmap', so QEMU drops what qemu-guest-agent trims; "
 				    "use --method=commit");
 	if (!trim && facts->mounted_ext == 0)
-		return refuse (err, "qemu-guest-agent names no ext4 that lies directly on the disk or on a partition of "
-				    "it; everything else needs vmcompact-agent in the guest");
+		return refuse (err,
+			       "qemu-guest-agent names no ext4 that lies directly on the disk or on a partition of "
+			       "it; everything else needs vmcompact-agent in the guest");
 	return 0;
 }
 

@@ -193,8 +193,8 @@ static int start (struct vmc_process *child, const struct vmc_domain *domain, co
 
 static int hear (struct vmc_process *child, uint64_t until_ms, struct answer *answer, struct vmc_error *err)
 {
-	if (vmc_process_read (child->output_fd, "the child that asks qemu-guest-agent", answer, sizeof *answer, until_ms,
-			      err) < 0)
+	if (vmc_process_read (child->output_fd, "the child that asks qemu-guest-agent", answer, sizeof *answer,
+			      until_ms, err) < 0)
 		return -1;
 	if (answer->failed)
 		*err = answer->error;

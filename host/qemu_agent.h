@@ -14,7 +14,8 @@
 struct vmc_qemu_filesystems {
 	uint32_t mounted;     /* on the disk, at least in part */
 	uint32_t mounted_ext; /* ext, directly on the disk or on a partition of it, each counted once */
-	uint64_t free_bytes, used_bytes; /* of those that lie on no other disk; what is reserved for root counts as neither */
+	/* Of those that lie on no other disk; what is reserved for root counts as neither. */
+	uint64_t free_bytes, used_bytes;
 };
 
 /* Ask for the filesystems on the disk TARGET of DOMAIN. VMC_NO_AGENT: no answer within 10 s; VMC_BUSY: somebody has frozen the

@@ -110,8 +110,8 @@ static bool has_ext (struct vmc_source *source, const struct vmc_place *place, u
 	       vmc_ext4_magic (superblock);
 }
 
-static void map_place (struct vmc_source *source, const struct vmc_place *place,
-		       const struct vmc_signature *signature, struct vmc_extents *free, struct vmc_record *record)
+static void map_place (struct vmc_source *source, const struct vmc_place *place, const struct vmc_signature *signature,
+		       struct vmc_extents *free, struct vmc_record *record)
 {
 	unsigned char superblock[VMC_EXT4_SUPERBLOCK_BYTES];
 	struct vmc_ext4_geometry geometry = {0};

@@ -268,8 +268,7 @@ static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vm
 static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, enum vmc_method_choice wanted,
 			 const char *why, struct vmc_disk_report *report, struct vmc_error *err)
 {
-	struct vmc_domain_facts domain = {.agent = run->agent != NULL,
-					  .qemu_agent = run->disks.qemu_channel_connected};
+	struct vmc_domain_facts domain = {.agent = run->agent != NULL, .qemu_agent = run->disks.qemu_channel_connected};
 	struct vmc_filesystems_result filesystems = {0};
 	struct vmc_disk_facts facts = {.domain = &domain, .disk = disk, .why_wanted = why};
 	int result;

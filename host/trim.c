@@ -1,8 +1,8 @@
 /* trim.c - the method "trim": the guest discards what is free, QEMU gives it back
  *
- * Nothing on the host is changed by us: the only steps are requests to the agent, ours or qemu-guest-agent. What the guest says it trimmed proves
- * nothing, for QEMU takes every discard and drops it unless the disk has discard='unmap': the host's blocks are counted
- * before and after. When more is left than the guest's free space allows, the trim is done once more with force, because
+ * Nothing on the host is changed by us: the only steps are requests to the agent, ours or qemu-guest-agent. What the guest says
+ * it trimmed proves nothing, for QEMU takes every discard and drops it unless the disk has discard='unmap': the host's blocks are
+ * counted before and after. When more is left than the guest's free space allows, the trim is done once more with force, because
  * ext4 sends nothing for what it trimmed before, even if that was dropped.
  */
 #include <stdio.h>
@@ -132,8 +132,8 @@ static int say_no_effect (const struct vmc_disk_facts *facts, struct vmc_error *
 	char size[16];
 
 	return vmc_fail (err, VMC_DROPPED, 0,
-			 "qemu-guest-agent says that %s are free, and has trimmed, but the host got nothing back although "
-			 "the disk has discard='unmap'; use --method=commit",
+			 "qemu-guest-agent says that %s are free, and has trimmed, but the host got nothing back "
+			 "although the disk has discard='unmap'; use --method=commit",
 			 vmc_text_size (size, facts->free_bytes));
 }
 

@@ -259,10 +259,10 @@ static void it_is_for_us_alone (void **state)
 
 /* --- what is not used ------------------------------------------------------------------------- */
 
-static const char *const keys[] = {"version",   "uuid",      "domain",        "target",      "base",
-				   "overlay",   "next",      "overlay_inode", "next_inode",  "overlay_bytes",
-				   "new_inode", "old_inode", "new_format",    "over_new",    "former",
-				   "keep_old",  "step",      "paused",        "frozen",      "inactive_xml"};
+static const char *const keys[] = {"version",   "uuid",      "domain",        "target",     "base",
+				   "overlay",   "next",      "overlay_inode", "next_inode", "overlay_bytes",
+				   "new_inode", "old_inode", "new_format",    "over_new",   "former",
+				   "keep_old",  "step",      "paused",        "frozen",     "inactive_xml"};
 
 /* Write the journal with KEY changed to VALUE, JSON text; NULL: without KEY. */
 static void put_changed (const char *key, const char *value)

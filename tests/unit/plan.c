@@ -248,8 +248,7 @@ static void qemu_agent_is_enough (void **state)
 {
 	(void) state;
 	make_qemu_agent ();
-	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "no discard='unmap', so QEMU drops what the guest trims; by "
-								"qemu-guest-agent");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "QEMU drops what the guest trims; by qemu-guest-agent");
 	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "it was asked for; by qemu-guest-agent");
 	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "it was asked for; by qemu-guest-agent");
 	strcpy (disk.discard, "unmap");

@@ -193,8 +193,7 @@ static void what_is_in_use_is_told (void **state)
 		file_source_run (&disk, command);
 		read_disk (&disk, &reading);
 		assert_int_equal (reading.count, 1);
-		if (reading.places[0].in_use != cases[i].in_use ||
-		    reading.places[0].checksums != cases[i].checksums)
+		if (reading.places[0].in_use != cases[i].in_use || reading.places[0].checksums != cases[i].checksums)
 			fail_msg ("case %zu: %s", i, reading.places[0].why_not);
 		if (cases[i].in_use)
 			assert_string_equal (reading.places[0].uuid, UUID);
@@ -401,10 +400,13 @@ static void one_that_hangs_is_not_waited_for (void **state)
 
 static void lies_are_void (void **state)
 {
-	static const char *const lies[] = {"before its place", "behind its place", "without end", "empty",
-					   "behind the disk",  "too many",         "not usable",  "alone, not usable",
-					   "in use, but usable",
-					   "of no kind",       "without zero",     "twice",       "overlapping"};
+	static const char *const lies[] = {"before its place",   "behind its place",
+					   "without end",        "empty",
+					   "behind the disk",    "too many",
+					   "not usable",         "alone, not usable",
+					   "in use, but usable", "of no kind",
+					   "without zero",       "twice",
+					   "overlapping"};
 	struct vmc_error err;
 
 	(void) state;

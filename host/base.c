@@ -1,10 +1,12 @@
 /* base.c - see base.h
  *
- *   freeze     the guest's filesystems, with a deadline that the guest keeps itself
+ *   freeze     the guest's filesystems, with a deadline
  *   overlay    takes the guest's writes from now on; the base does not change any more
  *   thaw       the guest goes on; if the freeze had a gap, nothing is given back
  *   guard      the base is locked as QEMU locks images: nobody can write to it; qemu-nbd serves it read-only
  *   witness    the reader proves each filesystem in the base and names its free ranges
+ *
+ * Who freezes, and whether somebody in the guest is a second witness, is a matter of the way (base_agent.c, base_qemu_agent.c).
  *
  * The journal is begun before the overlay is made, and says from then on what there is to be brought home. Nothing here changes
  * the base.
@@ -22,11 +24,8 @@
 #include "interrupt.h"
 #include "new_image.h"
 #include "progress.h"
-#include "trust.h"
 
-#define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
 #define ROOM_LOW_BYTES (UINT64_C (64) << 20)
-#define READER_MS 600000
 
 /* The overlay grows with what the guest writes, and the base may have to grow by as much when it is committed. Before there is no
  * room for that, the run gives way. */
@@ -53,63 +52,21 @@ int vmc_base_step (struct vmc_base *base, const char *name, struct vmc_error *er
 
 /* --- freeze, overlay, thaw -------------------------------------------------------------------- */
 
-/* Nothing can be mapped: then nothing is left out as free, and a copy of all there is needs no freeze. The plan has allowed it. */
-static bool blind (const struct vmc_base *base)
-{
-	for (size_t i = 0; i < base->facts->filesystem_count; i++)
-		if (base->facts->filesystems[i]->why_not_map[0] == 0)
-			return false;
-	return true;
-}
-
-static int freeze (struct vmc_base *base, struct vmc_error *err)
-{
-	const struct vmc_disk_facts *facts = base->facts;
-	unsigned deadline_ms = base->run->options->freeze_timeout_ms;
-	struct vmc_name names[VMC_FILESYSTEMS_MAX];
-	size_t count = 0;
-
-	if (blind (base))
-		return 0;
-	for (size_t i = 0; i < facts->filesystem_count; i++)
-		if (facts->filesystems[i]->why_not_map[0] == 0)
-			memcpy (names[count++].name, facts->filesystems[i]->filesystem, sizeof names[0].name);
-	if (vmc_agent_freeze (base->run->agent, facts->guest_disk->device, names, count, deadline_ms, FREEZE_ANSWER_MS,
-			      base->token, err) == 0)
-		return 0;
-	vmc_run_drop_agent (base->run); /* whatever it did: it thaws now */
-	return vmc_fail_in (err, "cannot freeze the guest");
-}
-
-static int thaw (struct vmc_base *base, struct vmc_error *err)
-{
-	struct vmc_thaw_result result;
-
-	if (blind (base))
-		return 0;
-	if (vmc_agent_thaw (base->run->agent, base->token, &result, err) < 0) {
-		vmc_run_drop_agent (base->run);
-		return vmc_fail_in (err, "cannot thaw the guest; it thaws by itself");
-	}
-	base->report->frozen_ms = result.frozen_ms;
-	return result.held ? 0 : vmc_fail (err, VMC_NOT_HELD, 0, "the freeze did not hold until the overlay was there");
-}
-
 static int redirect (struct vmc_base *base, struct vmc_error *err)
 {
 	struct vmc_error second;
 	int created, thawed;
 
-	if (vmc_base_step (base, blind (base) ? "begin" : "freeze", err) < 0)
+	if (vmc_base_step (base, "freeze", err) < 0)
 		return -1;
 	vmc_fault_point ("freeze");
-	if (freeze (base, err) < 0)
+	if (base->way->freeze (base, err) < 0)
 		return -1;
 	vmc_fault_point ("frozen");
 	created = vmc_overlay_create (&base->overlay, &base->run->disks, err);
 	if (created == 0) /* before the guest writes to it */
 		created = vmc_overlay_settle (&base->overlay, err);
-	thawed = thaw (base, created < 0 ? &second : err);
+	thawed = base->way->thaw (base, created < 0 ? &second : err);
 	vmc_fault_point ("thawed");
 	return created < 0 || thawed < 0 ? -1 : 0;
 }
@@ -146,42 +103,44 @@ static int guard_base (struct vmc_base *base, struct vmc_error *err)
 	return check_base (base, err);
 }
 
-static int read_base (struct vmc_base *base, struct vmc_error *err)
-{
-	struct vmc_claims claims = {0};
-	int fd = -1, result = vmc_trust_claims (base->facts, &claims, err);
-
-	if (result == 0)
-		fd = vmc_guard_connect (&base->guard, err);
-	if (fd >= 0) {
-		result = vmc_reader_run (fd, base->report->virtual_bytes, &claims, vmc_now_ms () + READER_MS,
-					 &base->reading, err);
-		(void) close (fd);
-	}
-	free (claims.filesystems.items);
-	return fd < 0 ? -1 : result;
-}
-
 static int find_free (struct vmc_base *base, struct vmc_error *err)
 {
-	struct vmc_disk_report *report = base->report;
-
-	if (blind (base))
-		return 0;
 	/* A guest that stands still for want of space does not answer: look for it before. */
-	if (vmc_base_step (base, "read the base", err) < 0 ||
-	    vmc_agent_map (base->run->agent, base->token, report->virtual_bytes, &base->agent_map, err) < 0 ||
-	    read_base (base, err) < 0 ||
-	    vmc_trust (base->facts, &base->reading, &base->agent_map, &base->free, report, err) < 0)
+	if (vmc_base_step (base, "read the base", err) < 0 || base->way->find_free (base, err) < 0)
 		return -1;
-	report->free_bytes = vmc_extents_total (&base->free);
+	base->report->free_bytes = vmc_extents_total (&base->free);
 	return 0;
+}
+
+/* --- nobody ----------------------------------------------------------------------------------- */
+
+static int do_nothing (struct vmc_base *base, struct vmc_error *err)
+{
+	(void) base;
+	(void) err;
+	return 0;
+}
+
+/* Nothing can be mapped: then nothing is left out as free, and a copy of all there is needs no freeze. The plan has allowed it. */
+static const struct vmc_base_way by_nobody = {.freeze = do_nothing, .thaw = do_nothing, .find_free = do_nothing};
+
+static const struct vmc_base_way *choose_way (const struct vmc_base *base)
+{
+	if (base->run->agent == NULL)
+		return &vmc_base_by_qemu_agent;
+	for (size_t i = 0; i < base->facts->filesystem_count; i++)
+		if (base->facts->filesystems[i]->why_not_map[0] == 0)
+			return &vmc_base_by_agent;
+	return &by_nobody;
 }
 
 /* --- begin and end ---------------------------------------------------------------------------- */
 
 int vmc_base_begin (struct vmc_base *base, struct vmc_error *err)
 {
+	base->way = choose_way (base);
+	if (base->way->look != NULL && base->way->look (base, err) < 0)
+		return -1;
 	if (vmc_overlay_prepare (&base->run->domain, base->facts->disk, base->facts->overlay_path,
 				 base->report->virtual_bytes, &base->overlay, err) < 0)
 		return -1;
@@ -242,12 +201,13 @@ static int bring_home (struct vmc_base *base, int result, struct vmc_error *err)
 int vmc_base_end (struct vmc_base *base, int result, struct vmc_error *err)
 {
 	vmc_guard_drop (&base->guard);
-	result = bring_home (base, result, err);
+	result = base->overlay.domain == NULL ? result : bring_home (base, result, err);
 	base->report->paused_ms = base->overlay.paused_ms;
 	base->report->peak_overlay_bytes = base->overlay.peak_bytes;
 	vmc_overlay_clear (&base->overlay);
 	vmc_extents_clear (&base->agent_map);
 	vmc_extents_clear (&base->free);
+	vmc_reading_clear (&base->look);
 	vmc_reading_clear (&base->reading);
 	return result;
 }

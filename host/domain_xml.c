@@ -164,10 +164,13 @@ static void read_channel (xmlNode *node, struct vmc_disks *disks)
 {
 	xmlNode *target = child (node, "target");
 
-	if (!is (target, "name", VMC_CHANNEL_NAME))
-		return;
-	disks->channel = true;
-	disks->channel_connected = is (target, "state", "connected");
+	if (is (target, "name", VMC_CHANNEL_NAME)) {
+		disks->channel = true;
+		disks->channel_connected = is (target, "state", "connected");
+	} else if (is (target, "name", VMC_QEMU_CHANNEL_NAME)) {
+		disks->qemu_channel = true;
+		disks->qemu_channel_connected = is (target, "state", "connected");
+	}
 }
 
 int vmc_domain_xml_parse (const char *xml, struct vmc_disks *disks, struct vmc_error *err)

@@ -1,4 +1,4 @@
-/* domain_xml.h - what the domain XML says about disks and the agent's channel; reads and edits text, asks nobody */
+/* domain_xml.h - what the domain XML says about disks and the agents' channels; reads and edits text, asks nobody */
 #ifndef VMC_DOMAIN_XML_H
 #define VMC_DOMAIN_XML_H
 
@@ -9,6 +9,8 @@
 
 #define VMC_PATH_SIZE 4096 /* with the final zero: PATH_MAX */
 #define VMC_CHAIN_MAX 32   /* backing files of one disk */
+
+#define VMC_QEMU_CHANNEL_NAME "org.qemu.guest_agent.0" /* of qemu-guest-agent */
 
 /* One <disk>. Texts that the XML does not have are empty. */
 struct vmc_disk {
@@ -38,6 +40,8 @@ struct vmc_disks {
 	size_t count;
 	bool channel;           /* there is a channel for the agent */
 	bool channel_connected; /* and the guest has it open */
+	bool qemu_channel;      /* the same for qemu-guest-agent */
+	bool qemu_channel_connected;
 };
 
 #define VMC_CLEANUP_DISKS __attribute__ ((cleanup (vmc_disks_clear)))

@@ -156,6 +156,23 @@ bool vmc_ext4_magic (const unsigned char *superblock)
 	return le16toh (super.s_magic) == EXT2_SUPER_MAGIC;
 }
 
+bool vmc_ext4_in_use (const unsigned char *superblock)
+{
+	struct ext2_super_block super;
+
+	memcpy (&super, superblock, sizeof super);
+	return (le32toh (super.s_feature_compat) & EXT3_FEATURE_COMPAT_HAS_JOURNAL) != 0 &&
+	       (le32toh (super.s_feature_incompat) & EXT3_FEATURE_INCOMPAT_RECOVER) != 0;
+}
+
+bool vmc_ext4_checksums (const unsigned char *superblock)
+{
+	struct ext2_super_block super;
+
+	memcpy (&super, superblock, sizeof super);
+	return (le32toh (super.s_feature_ro_compat) & EXT4_FEATURE_RO_COMPAT_METADATA_CSUM) != 0;
+}
+
 int vmc_ext4_gate (const unsigned char *superblock, uint64_t length, struct vmc_ext4_geometry *geometry,
 		   struct vmc_error *err)
 {

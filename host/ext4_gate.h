@@ -28,6 +28,13 @@ struct vmc_ext4_geometry {
 /* Does SUPERBLOCK have ext's magic number at all? */
 bool vmc_ext4_magic (const unsigned char *superblock) __attribute__ ((nonnull));
 
+/* Says SUPERBLOCK (with ext's magic number) that its journal needs recovery: that it is mounted for writing, or was when its
+ * machine died? A filesystem that is frozen does not. One without a journal never does. */
+bool vmc_ext4_in_use (const unsigned char *superblock) __attribute__ ((nonnull));
+
+/* Says it that all metadata have checksums? */
+bool vmc_ext4_checksums (const unsigned char *superblock) __attribute__ ((nonnull));
+
 /* Check SUPERBLOCK of a filesystem in LENGTH bytes. VMC_REFUSED, with what is wrong or not handled. */
 int vmc_ext4_gate (const unsigned char *superblock, uint64_t length, struct vmc_ext4_geometry *geometry,
 		   struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));

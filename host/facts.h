@@ -20,6 +20,7 @@ struct vmc_domain_facts {
 	unsigned long
 		qemu_version; /* of the running process: major * 1,000,000 + minor * 1,000 + release; 0: unknown */
 	bool agent;
+	bool qemu_agent; /* qemu-guest-agent has its channel open; counts only where our agent is not there */
 	char why_no_agent[VMC_TEXT_SIZE];
 };
 
@@ -49,6 +50,10 @@ struct vmc_disk_facts {
 	size_t filesystem_count;
 	char why_no_guest_disk[VMC_TEXT_SIZE];
 	uint64_t free_bytes, used_bytes; /* of these filesystems on this disk, as the guest counts */
+
+	/* By qemu-guest-agent, in place of all that but the bytes. */
+	size_t mounted;     /* filesystems that lie on this disk, at least in part */
+	size_t mounted_ext; /* those of ext that lie on the disk itself or on a partition of it, with nothing between */
 };
 
 /* Which of the guest's filesystems lie on the disk of FACTS, of VIRTUAL_BYTES? Fills the guest's part of FACTS, which borrows from

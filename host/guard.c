@@ -21,6 +21,7 @@
 #define QEMU_UNSHARED_BASE 200
 #define QEMU_PERMISSION_WRITE 1
 #define QEMU_PERMISSIONS 64 /* of which QEMU uses the first few */
+#define SHARED ",force-share=on"
 
 int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err)
 {
@@ -192,19 +193,22 @@ bool vmc_guard_written (const char *path)
 	return vmc_guard_ask (path, &written, &unheard) == 0 && written;
 }
 
-int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
-		     struct vmc_error *err)
+/* SHARED: a QEMU may have it open for writing. */
+static int serve (struct vmc_guard *guard, const char *name, const char *format, const char *path, bool shared,
+		  struct vmc_error *err)
 {
-	char options[VMC_IMAGE_OPTIONS_SIZE], socket_option[128];
+	char options[VMC_IMAGE_OPTIONS_SIZE + sizeof SHARED], socket_option[128];
 	const char *const argv[] = {"qemu-nbd",    "--read-only",  "--persistent", "--shared=2",
 				    socket_option, "--image-opts", options,        NULL};
 	int fd;
 
-	if (vmc_directory_prepare (VMC_RUN_DIRECTORY, err) < 0 || vmc_guard_lock (guard, path, err) < 0)
+	if (vmc_directory_prepare (VMC_RUN_DIRECTORY, err) < 0)
 		return -1;
 	(void) snprintf (guard->socket, sizeof guard->socket, VMC_RUN_DIRECTORY "/%s.nbd", name);
 	(void) snprintf (socket_option, sizeof socket_option, "--socket=%s", guard->socket);
 	vmc_image_options (format, path, options);
+	if (shared)
+		(void) strcat (options, SHARED);
 	(void) unlink (guard->socket); /* of a run that was killed: we hold the domain's lock */
 	if (vmc_process_start (&guard->process, argv, -1, err) < 0)
 		return -1;
@@ -213,6 +217,18 @@ int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *form
 		return -1;
 	(void) close (fd);
 	return 0;
+}
+
+int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
+		     struct vmc_error *err)
+{
+	return vmc_guard_lock (guard, path, err) < 0 ? -1 : serve (guard, name, format, path, false, err);
+}
+
+int vmc_guard_look (struct vmc_guard *guard, const char *name, const char *format, const char *path,
+		    struct vmc_error *err)
+{
+	return serve (guard, name, format, path, true, err);
 }
 
 void vmc_guard_drop (struct vmc_guard *guard)

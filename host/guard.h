@@ -43,6 +43,10 @@ int vmc_guard_unwritten (const char *path, struct vmc_error *err) __attribute__ 
 int vmc_guard_start (struct vmc_guard *guard, const char *name, const char *format, const char *path,
 		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
+/* Only serve it, to be looked at while a QEMU writes to it: nothing is locked, and what is seen may be torn. */
+int vmc_guard_look (struct vmc_guard *guard, const char *name, const char *format, const char *path,
+		    struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* Only lock the image PATH against writing, until vmc_guard_drop. */
 int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -38,6 +38,7 @@
 #include "clock.h"
 #include "directories.h"
 #include "fault.h"
+#include "freeze.h"
 #include "guard.h"
 #include "image.h"
 #include "move.h"
@@ -545,6 +546,14 @@ static int restore_xml_after (const struct vmc_overlay *overlay, struct vmc_erro
 		       : vmc_overlay_define_wanted (overlay, err);
 }
 
+/* The disk is home. That the guest is frozen no more is the last thing that the journal is needed for. */
+static int end_journal (struct vmc_overlay *overlay, struct vmc_error *err)
+{
+	if (vmc_freeze_end_left (overlay->domain, &overlay->journal, err) < 0)
+		return -1;
+	return vmc_journal_remove (overlay->journal.uuid, err);
+}
+
 /* QEMU pauses a guest whose write found no space. The overlay is in the base, and gone: the guest can go on. */
 static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *state, struct vmc_error *err)
 {
@@ -566,7 +575,7 @@ static int arrive (struct vmc_overlay *overlay, const struct vmc_overlay_state *
 	if (state->active && vmc_domain_resume (overlay->domain, VIR_DOMAIN_PAUSED_IOERROR, err) < 0)
 		return vmc_fail_in (err, "the guest was paused by a write error");
 	vmc_fault_point ("home");
-	return vmc_journal_remove (overlay->journal.uuid, err);
+	return end_journal (overlay, err);
 }
 
 static bool is_gone (const char *path)
@@ -630,7 +639,7 @@ static int step_home (struct home *home, struct vmc_error *err)
 	default:
 		if (is_gone (overlay->journal.overlay) &&
 		    is_gone (overlay->journal.next)) /* and brought it to an end */
-			return vmc_journal_remove (overlay->journal.uuid, err) < 0 ? -1 : 1;
+			return end_journal (overlay, err) < 0 ? -1 : 1;
 		return vmc_fail (err, VMC_INTERRUPTED, 0,
 				 "somebody has changed the disk in the domain's XML; its overlay is '%s', over '%s'",
 				 overlay->journal.overlay, overlay->journal.base);

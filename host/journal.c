@@ -21,7 +21,7 @@
 
 #define SUFFIX ".journal"
 #define JOURNAL_MAX_BYTES (16 << 20) /* libvirt sends at most 4 MiB of XML, every byte of which may be escaped here */
-#define JOURNAL_VERSION 2
+#define JOURNAL_VERSION 3
 
 static const char *const step_names[VMC_STEPS] = {"prepare", "redirect", "punch",  "rewrite",
 						  "commit",  "move",     "on-base"};
@@ -35,7 +35,7 @@ static const struct {
 		key, offsetof (struct vmc_journal, member), sizeof ((struct vmc_journal *) NULL)->member \
 	}
 	TEXT ("uuid", uuid),       TEXT ("domain", name), TEXT ("target", target),         TEXT ("base", base),
-	TEXT ("overlay", overlay), TEXT ("next", next),   TEXT ("new_format", new_format),
+	TEXT ("overlay", overlay), TEXT ("next", next),   TEXT ("new_format", new_format), TEXT ("frozen", frozen),
 };
 #define N_TEXTS (sizeof texts / sizeof texts[0])
 

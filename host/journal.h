@@ -3,8 +3,8 @@
  * One file for a domain, in VMC_STATE_DIRECTORY, written before each step that changes something; on the way home, if it can be.
  * It is there from before the overlay is made until after the overlay is gone; at most one disk of a domain is away at a time. It
  * is a hint: where the domain is, libvirt says. Only a few things cannot be seen there, and are taken from here: which files are the
- * overlays that we made, which of them or of the base counts, whether it was us who paused the guest, and which file the rewritten
- * image is.
+ * overlays that we made, which of them or of the base counts, whether it was us who paused or froze the guest, and which file the
+ * rewritten image is.
  */
 #ifndef VMC_JOURNAL_H
 #define VMC_JOURNAL_H
@@ -39,6 +39,9 @@ struct vmc_journal {
 	char *inactive_xml;     /* of the domain, as it was before the run; owned; NULL: not known */
 	enum vmc_journal_step step;
 	bool paused; /* the guest was running, and we pause it */
+
+	/* It is frozen by qemu-guest-agent for us, or may be: the mark of that (freeze.h). Empty: it is not. */
+	char frozen[VMC_NAME_SIZE];
 
 	/* The domain is moved from the overlay to the next one instead of the base. */
 	char next[VMC_PATH_SIZE]; /* empty: none */

@@ -6,9 +6,10 @@
 
 #include "connection.h"
 #include "interrupt.h"
+#include "keeper.h"
 #include "options.h"
-#include "pause.h"
 #include "progress.h"
+#include "qemu_agent.h"
 #include "reader.h"
 #include "recover.h"
 #include "report.h"
@@ -106,8 +107,10 @@ int main (int argc, char **argv)
 
 	if (argc >= 2 && strcmp (argv[1], VMC_READER_OPTION) == 0)
 		_exit (vmc_reader_main (argc > 2)); /* with the rights that it has left, no library could tidy up */
-	if (argc == 5 && strcmp (argv[1], VMC_KEEPER_OPTION) == 0)
+	if (argc == 2 + VMC_KEEPER_ARGUMENTS && strcmp (argv[1], VMC_KEEPER_OPTION) == 0)
 		return vmc_keeper_main (argv + 2);
+	if (argc == 2 + VMC_QEMU_AGENT_ARGUMENTS && strcmp (argv[1], VMC_QEMU_AGENT_OPTION) == 0)
+		return vmc_qemu_agent_main (argv + 2);
 	(void) setlocale (LC_CTYPE, "");
 	if (vmc_options_parse (argc, argv, &options, &error) < 0)
 		return complain (&error);

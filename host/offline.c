@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "guard.h"
+#include "lone_reader.h"
 #include "plan.h"
 #include "new_image.h"
 #include "progress.h"
@@ -29,7 +30,6 @@
 #include "reader.h"
 #include "replace.h"
 #include "rewrite.h"
-#include "text.h"
 
 #define TOOL_MS 600000 /* qemu-img map, the reader */
 #define DYING_MAX_MS 2000
@@ -128,48 +128,24 @@ static int lock_image (struct vmc_offline *offline, struct vmc_error *err)
 
 /* --- witness ---------------------------------------------------------------------------------- */
 
-/* NULL: it may be believed without a guest to ask. */
-static const char *why_not (const struct vmc_witness *place)
-{
-	if (place->alone)
-		return NULL;
-	return place->usable ? "it has no metadata_csum, so without its guest nothing proves what is free in it"
-			     : place->why_not;
-}
-
-static void leave_out (struct vmc_disk_report *report, const struct vmc_witness *place)
-{
-	char at[24] = "at ";
-
-	(void) vmc_text_size (at + 3, place->offset);
-	vmc_report_left_out (report, at, why_not (place));
-}
-
 /* Keep of the reader's ranges those in places that it may be believed about. */
 static int keep_trusted (struct vmc_offline *offline, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents places = {0};
-	const struct vmc_reading *reading = &offline->reading;
-	const char *first_reason = "it has no filesystem";
+	struct vmc_disk_report *report = offline->report;
+	const char *why;
+	int believed = vmc_lone_reader_trust (NULL, &offline->reading, &places, &offline->free, report, &why,
+					      err);
 
-	for (size_t i = reading->count; i-- > 0;)
-		if (why_not (&reading->places[i]) != NULL)
-			first_reason = why_not (&reading->places[i]);
-	for (size_t i = 0; i < reading->count; i++)
-		if (why_not (&reading->places[i]) != NULL)
-			leave_out (offline->report, &reading->places[i]);
-		else if (vmc_extents_add (&places, reading->places[i].offset, reading->places[i].length, err) < 0)
-			return -1;
-	if (places.count == 0)
+	if (believed < 0)
+		return -1;
+	if (believed == 0)
 		return vmc_fail (err, VMC_REFUSED, 0,
 				 "nothing in the image can be trusted: %s; if the guest was not shut down cleanly, "
 				 "start it and shut it down, or run e2fsck",
-				 first_reason);
-	vmc_extents_normalise (&places);
-	if (vmc_extents_intersect (&reading->free, &places, &offline->free, err) < 0)
-		return -1;
-	offline->report->free_bytes = vmc_extents_total (&offline->free);
-	offline->report->used_bytes = vmc_extents_total (&places) - offline->report->free_bytes;
+				 why);
+	report->free_bytes = vmc_extents_total (&offline->free);
+	report->used_bytes = vmc_extents_total (&places) - report->free_bytes;
 	return 0;
 }
 

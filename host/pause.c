@@ -2,73 +2,11 @@
 #include "pause.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "fault.h"
 #include "guard.h"
 #include "orphan.h"
-
-#define READY_MS 30000 /* for the keeper to connect to libvirt */
-#define END_MS 2000
-
-/* --- the keeper ------------------------------------------------------------------------------- */
-
-/* It says one byte when it has found the domain. */
-static int await_keeper (struct vmc_process *keeper, struct vmc_error *err)
-{
-	struct pollfd entry = {.fd = keeper->output_fd, .events = POLLIN};
-	char byte;
-	int result;
-
-	do
-		result = poll (&entry, 1, READY_MS);
-	while (result < 0 && errno == EINTR);
-	if (result > 0 && read (keeper->output_fd, &byte, 1) == 1)
-		return 0;
-	return vmc_fail (err, VMC_FAILED, 0, "the process that would resume the guest does not start");
-}
-
-static int start_keeper (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_error *err)
-{
-	const char *uri = domain->connection->uri ? domain->connection->uri : "";
-	char milliseconds[32];
-	const char *const argv[] = {"/proc/self/exe", VMC_KEEPER_OPTION, uri, domain->uuid, milliseconds, NULL};
-	int line[2], result;
-
-	(void) snprintf (milliseconds, sizeof milliseconds, "%u", pause->max_ms);
-	if (pipe2 (line, O_CLOEXEC) < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "no pipe for the keeper");
-	result = vmc_process_start_survivor (&pause->keeper, argv, line[0], err);
-	(void) close (line[0]);
-	pause->line_fd = line[1];
-	if (result == 0)
-		result = await_keeper (&pause->keeper, err);
-	return result;
-}
-
-static void hang_up (struct vmc_pause *pause)
-{
-	if (pause->line_fd >= 0)
-		(void) close (pause->line_fd);
-	pause->line_fd = -1;
-	pause->on = false;
-}
-
-static void dismiss_keeper (struct vmc_pause *pause)
-{
-	struct pollfd end = {.fd = pause->keeper.output_fd, .events = POLLIN};
-
-	if (pause->line_fd >= 0 && write (pause->line_fd, "d", 1) == 1)
-		(void) poll (&end, 1, END_MS);
-	hang_up (pause);
-	vmc_process_end (&pause->keeper);
-}
-
-/* --- pausing ---------------------------------------------------------------------------------- */
 
 int vmc_pause_begin (struct vmc_pause *pause, const struct vmc_domain *domain, struct vmc_journal *journal,
 		     struct vmc_error *err)
@@ -81,8 +19,8 @@ int vmc_pause_begin (struct vmc_pause *pause, const struct vmc_domain *domain, s
 		return -1;
 	if (state == VIR_DOMAIN_PAUSED)
 		return 0;
-	if (start_keeper (pause, domain, err) < 0) {
-		dismiss_keeper (pause);
+	if (vmc_keeper_start (&pause->keeper, domain, VMC_KEEPER_PAUSE, pause->max_ms, "", err) < 0) {
+		vmc_keeper_dismiss (&pause->keeper);
 		return -1;
 	}
 	pause->began_ms = vmc_now_ms (); /* as the keeper counts */
@@ -150,7 +88,8 @@ int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, str
 		return -1;
 	vmc_fault_point ("resumed");
 	pause->total_ms += pause->on ? vmc_now_ms () - pause->since_ms : 0;
-	dismiss_keeper (pause);
+	vmc_keeper_dismiss (&pause->keeper);
+	pause->on = false;
 	journal->paused = false;
 	vmc_journal_note (journal);
 	return 0;
@@ -158,6 +97,6 @@ int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, str
 
 void vmc_pause_leave (struct vmc_pause *pause)
 {
-	hang_up (pause);
-	vmc_process_let_go (&pause->keeper);
+	pause->on = false;
+	vmc_keeper_leave (&pause->keeper);
 }

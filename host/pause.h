@@ -12,9 +12,7 @@
 
 #include "domain.h"
 #include "journal.h"
-#include "process.h"
-
-#define VMC_KEEPER_OPTION "--keeper-child"
+#include "keeper.h"
 
 struct vmc_pause {
 	bool on; /* we have paused it */
@@ -22,13 +20,12 @@ struct vmc_pause {
 	uint64_t since_ms; /* vmc_now_ms */
 	uint64_t began_ms; /* vmc_now_ms; the keeper resumes the guest when MAX_MS are over */
 	uint64_t total_ms; /* how long it has stood still, all pauses together */
-	struct vmc_process keeper;
-	int line_fd; /* to the keeper: "done", or the end */
+	struct vmc_keeper keeper;
 };
 
 #define VMC_PAUSE_INIT(ms) \
 	{ \
-		.max_ms = (ms), .keeper = VMC_PROCESS_INIT, .line_fd = -1 \
+		.max_ms = (ms), .keeper = VMC_KEEPER_INIT \
 	}
 
 /* Pause the guest, unless it stands still already by somebody else's hand. Written to JOURNAL before. */
@@ -51,8 +48,5 @@ int vmc_pause_end (struct vmc_pause *pause, const struct vmc_domain *domain, str
 
 /* We cannot: the keeper goes on trying. */
 void vmc_pause_leave (struct vmc_pause *pause) __attribute__ ((nonnull));
-
-/* The keeper: vmcompact --keeper-child URI UUID MILLISECONDS. Returns its exit status. */
-int vmc_keeper_main (char **arguments) __attribute__ ((nonnull));
 
 #endif

@@ -29,7 +29,7 @@ static int check_domain (const struct vmc_domain_facts *domain, struct vmc_error
 	if (domain->job)
 		return refuse (err,
 			       "a migration, backup or save of the domain is under way; try again when it has ended");
-	if (!domain->agent)
+	if (!domain->agent && !domain->qemu_agent)
 		return vmc_fail (err, VMC_NO_AGENT, 0, "%s", domain->why_no_agent);
 	return 0;
 }
@@ -42,6 +42,12 @@ static bool is_here (const struct vmc_disk *disk)
 static bool is_remote (const struct vmc_disk *disk)
 {
 	return strcmp (disk->type, "network") == 0;
+}
+
+/* Our agent tells more, and keeps a deadline itself: where it answers, it is the one. */
+static bool by_qemu_agent (const struct vmc_domain_facts *domain)
+{
+	return domain->active && !domain->agent;
 }
 
 /* Whether its guest runs or not. */
@@ -91,12 +97,36 @@ static int check_live_disk (const struct vmc_disk_facts *facts, struct vmc_error
 				 disk->bus);
 	if (facts->other_writer)
 		return refuse (err, "somebody else than the guest's QEMU has its image open for writing");
+	if (by_qemu_agent (facts->domain))
+		return facts->mounted > 0 ? 0
+					  : refuse (err, "qemu-guest-agent names no filesystem that lies on this disk");
 	if (facts->filesystem_count == 0)
 		return refuse (err, facts->why_no_guest_disk);
 	return 0;
 }
 
 enum treatment { CAN_TRIM, CAN_MAP, CAN_ZERO };
+
+static bool passes_discards (const struct vmc_disk *disk)
+{
+	return strcmp (disk->discard, "unmap") == 0;
+}
+
+/* It does not say how much it has trimmed, so there is nothing to tell a trim that was dropped from one with nothing to do. */
+static int check_qemu_agent (const struct vmc_disk_facts *facts, enum treatment treatment, struct vmc_error *err)
+{
+	if (treatment == CAN_ZERO)
+		return refuse (err, "qemu-guest-agent cannot fill anything with zeros; that needs vmcompact-agent in the "
+				    "guest");
+	if (treatment == CAN_TRIM && !passes_discards (facts->disk))
+		return refuse (err, "the disk has no discard='unmap', so QEMU drops what qemu-guest-agent trims; "
+				    "use --method=commit");
+	if (treatment == CAN_MAP && facts->mounted_ext == 0)
+		return refuse (err,
+			       "qemu-guest-agent names no ext4 that lies directly on the disk or on a partition of "
+			       "it; everything else needs vmcompact-agent in the guest");
+	return 0;
+}
 
 static const char *why_not (const struct vmc_filesystem *filesystem, enum treatment treatment)
 {
@@ -135,6 +165,8 @@ static int check_filesystems (const struct vmc_disk_facts *facts, enum treatment
 	const char *reason = "";
 	char offer[80];
 
+	if (by_qemu_agent (facts->domain))
+		return check_qemu_agent (facts, treatment, err);
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
 		reason = why_not (facts->filesystems[i], treatment);
 		if (reason[0] == 0)
@@ -254,11 +286,6 @@ static int check_convert (const struct vmc_disk_facts *facts, struct vmc_error *
 	return facts->zeroed ? 0 : check_filesystems (facts, CAN_MAP, err);
 }
 
-static bool passes_discards (const struct vmc_disk *disk)
-{
-	return strcmp (disk->discard, "unmap") == 0;
-}
-
 static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan, struct vmc_error *err)
 {
 	struct vmc_error why_no_commit;
@@ -309,6 +336,14 @@ static int plan_zero (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 	(void) snprintf (plan->reason, sizeof plan->reason, "it was asked for%s",
 			 enough ? ", and QEMU gives back what the guest zeroes" : "; a convert leaves the zeros out");
 	return 0;
+}
+
+static void say_agent (const struct vmc_domain_facts *domain, struct vmc_plan *plan)
+{
+	size_t used = strlen (plan->reason);
+
+	if (by_qemu_agent (domain))
+		(void) snprintf (plan->reason + used, sizeof plan->reason - used, "; by qemu-guest-agent");
 }
 
 /* A commit by a QEMU that loses writes at its start needs a pause (home.c): that is said beforehand. */
@@ -394,8 +429,10 @@ int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wa
 			 : wanted == VMC_METHOD_COMMIT ? check_commit (facts, err)
 						       : check_convert (facts, err);
 	}
-	if (result == 0)
+	if (result == 0) {
+		say_agent (facts->domain, plan);
 		say_pause (facts->domain, plan);
+	}
 	return result;
 }
 

@@ -180,6 +180,31 @@ bool vmc_process_ended (struct vmc_process *process)
 	return waitid (P_PID, (id_t) process->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
 }
 
+int vmc_process_read (int output_fd, const char *name, void *data, size_t length, uint64_t deadline_ms,
+		      struct vmc_error *err)
+{
+	char *bytes = data;
+
+	while (length > 0) {
+		struct pollfd entry = {.fd = output_fd, .events = POLLIN};
+		uint64_t now_ms = vmc_now_ms ();
+		ssize_t got;
+
+		if (now_ms >= deadline_ms)
+			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "%s has not finished in time", name);
+		if (poll (&entry, 1, (int) (deadline_ms - now_ms < 1000 ? deadline_ms - now_ms : 1000)) <= 0)
+			continue;
+		got = read (output_fd, bytes, length);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return vmc_fail (err, VMC_FAILED, EPIPE, "%s died before it had finished", name);
+		bytes += got;
+		length -= (size_t) got;
+	}
+	return 0;
+}
+
 static int try_connect (const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -43,6 +43,11 @@ int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct 
 /* Has it ended? Does not wait. */
 bool vmc_process_ended (struct vmc_process *process) __attribute__ ((nonnull));
 
+/* Read exactly LENGTH bytes of its output, until DEADLINE_MS (vmc_now_ms). VMC_TIMEOUT, or VMC_FAILED with EPIPE when it has ended
+ * before: the text says that of NAME. */
+int vmc_process_read (int output_fd, const char *name, void *data, size_t length, uint64_t deadline_ms,
+		      struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* Connect to the Unix socket PATH that it serves, as soon as it does; a descriptor. -1 also when it ends before. */
 int vmc_process_connect (struct vmc_process *process, const char *path, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -2,13 +2,11 @@
 #include "reader.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "process.h"
 #include "reader_record.h"
 #include "text.h"
@@ -23,29 +21,9 @@ void vmc_reading_clear (struct vmc_reading *reading)
 	*reading = (struct vmc_reading) {0};
 }
 
-/* Read exactly LENGTH bytes. */
 static int get (int fd, void *data, size_t length, uint64_t deadline_ms, struct vmc_error *err)
 {
-	char *bytes = data;
-
-	while (length > 0) {
-		struct pollfd entry = {.fd = fd, .events = POLLIN};
-		uint64_t now_ms = vmc_now_ms ();
-		ssize_t got;
-
-		if (now_ms >= deadline_ms)
-			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the reader has not finished in time");
-		if (poll (&entry, 1, (int) (deadline_ms - now_ms < 1000 ? deadline_ms - now_ms : 1000)) <= 0)
-			continue;
-		got = read (fd, bytes, length);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return vmc_fail (err, VMC_FAILED, EPIPE, "the reader died before it had finished");
-		bytes += got;
-		length -= (size_t) got;
-	}
-	return 0;
+	return vmc_process_read (fd, "the reader", data, length, deadline_ms, err);
 }
 
 /* The ranges of one record: sorted, not overlapping, inside [START, END). What all of them together have beyond the bound counts
@@ -87,7 +65,8 @@ static int check_place (const struct vmc_record *record, const struct vmc_readin
 {
 	if (record->offset > disk_bytes || record->length > disk_bytes - record->offset ||
 	    record->data > record->length || record->ranges > VMC_MAP_MAX_RANGES ||
-	    (!record->usable && (record->ranges > 0 || record->alone)) || reading->count == VMC_RECORD_PLACES_MAX)
+	    (!record->usable && (record->ranges > 0 || record->alone)) || (record->usable && record->in_use) ||
+	    reading->count == VMC_RECORD_PLACES_MAX)
 		return senseless (err);
 	for (size_t i = 0; i < reading->count; i++)
 		if (record->offset < reading->places[i].offset + reading->places[i].length &&
@@ -108,7 +87,9 @@ static int take_place (int fd, const struct vmc_record *record, uint64_t disk_by
 				       .length = record->length,
 				       .data = record->data,
 				       .usable = record->usable != 0,
-				       .alone = record->alone != 0};
+				       .alone = record->alone != 0,
+				       .in_use = record->in_use != 0,
+				       .checksums = record->checksums != 0};
 	vmc_text_escape (place->type, sizeof place->type, record->type);
 	vmc_text_escape (place->uuid, sizeof place->uuid, record->name);
 	vmc_text_escape (place->why_not, sizeof place->why_not, record->text);

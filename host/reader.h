@@ -20,7 +20,10 @@
  * proves that the bitmaps are whole. "alone" is for disks without an agent, of domains that are off and of plain images: the
  * filesystem has metadata_csum, so the checksums of its superblock, of each descriptor and of each bitmap are right; its journal
  * is empty, or it has none and is marked as clean; libblkid sees ext4 there and nothing else; and all that the reader checks in
- * any filesystem holds. */
+ * any filesystem holds.
+ *
+ * "In use" is what a look at a disk finds while its guest writes to it: an ext4, and nothing else, that its superblock calls mounted
+ * for writing, or not shut down cleanly. */
 struct vmc_witness {
 	uint64_t offset, length; /* bytes, of the place */
 	uint64_t data;           /* the first byte that is no header, counted from offset; length: none (container.h) */
@@ -28,6 +31,8 @@ struct vmc_witness {
 	char uuid[VMC_NAME_SIZE];      /* of that, escaped; empty: none */
 	bool usable;                   /* its free ranges are in the list */
 	bool alone;                    /* and may be believed without the agent: see above */
+	bool in_use;                   /* see above; such a place is never usable */
+	bool checksums;                /* of an ext4: it has metadata_csum */
 	char why_not[200];             /* escaped */
 };
 

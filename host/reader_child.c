@@ -99,27 +99,30 @@ static bool is_ext (const char *type)
 	return strncmp (type, "ext", 3) == 0;
 }
 
-static bool has_ext (struct vmc_source *source, const struct vmc_place *place)
+/* Is there an ext at PLACE? Then SUPERBLOCK is that of it. */
+static bool has_ext (struct vmc_source *source, const struct vmc_place *place, unsigned char *superblock)
 {
-	unsigned char superblock[VMC_EXT4_SUPERBLOCK_BYTES];
 	struct vmc_error ignored;
 
-	return place->length >= VMC_EXT4_SUPERBLOCK_OFFSET + sizeof superblock &&
-	       vmc_source_read (source, superblock, place->offset + VMC_EXT4_SUPERBLOCK_OFFSET, sizeof superblock,
-				&ignored) == 0 &&
+	return place->length >= VMC_EXT4_SUPERBLOCK_OFFSET + VMC_EXT4_SUPERBLOCK_BYTES &&
+	       vmc_source_read (source, superblock, place->offset + VMC_EXT4_SUPERBLOCK_OFFSET,
+				VMC_EXT4_SUPERBLOCK_BYTES, &ignored) == 0 &&
 	       vmc_ext4_magic (superblock);
 }
 
-static void map_place (struct vmc_source *source, const struct vmc_place *place,
-		       const struct vmc_signature *signature, struct vmc_extents *free, struct vmc_record *record)
+static void map_place (struct vmc_source *source, const struct vmc_place *place, const struct vmc_signature *signature,
+		       struct vmc_extents *free, struct vmc_record *record)
 {
+	unsigned char superblock[VMC_EXT4_SUPERBLOCK_BYTES];
 	struct vmc_ext4_geometry geometry = {0};
 	struct vmc_error error;
 
-	if (!has_ext (source, place)) {
+	if (!has_ext (source, place, superblock)) {
 		name_it (signature, record);
 		return;
 	}
+	record->in_use = is_ext (signature->type) && vmc_ext4_in_use (superblock);
+	record->checksums = vmc_ext4_checksums (superblock);
 	record->usable = vmc_ext4_map (source, place->offset, place->length, &geometry, free, &error) == 0;
 	record->alone = record->usable && geometry.metadata_csum && is_ext (signature->type);
 	if (!record->usable)

@@ -18,6 +18,7 @@ enum vmc_record_kind { VMC_RECORD_PLACE = 1, VMC_RECORD_END = 2, VMC_RECORD_FAIL
 struct vmc_record {
 	uint32_t kind;
 	uint32_t usable, alone;
+	uint16_t in_use, checksums;
 	uint64_t offset, length, ranges; /* a view: offset and length are 0 */
 	uint64_t data;                   /* of a place: its first byte of data, counted from offset */
 	char type[VMC_SIGNATURE_SIZE];   /* of a place */

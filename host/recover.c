@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "freeze.h"
 #include "home.h"
 #include "new_image.h"
 #include "progress.h"
@@ -131,6 +132,15 @@ int vmc_recover_pending (struct vmc_domain *domain, struct vmc_error *err)
 	return found;
 }
 
+/* The way home may be long, and a guest that is frozen stands still. If this fails, it is tried once more at its end. */
+static void thaw_first (const struct vmc_domain *domain, struct vmc_journal *journal)
+{
+	struct vmc_error unheard;
+
+	if (vmc_freeze_end_left (domain, journal, &unheard) < 0)
+		return;
+}
+
 int vmc_recover_domain (struct vmc_domain *domain, unsigned pause_max_ms, struct vmc_error *err)
 {
 	/* Two disks are away only if the journals were lost. */
@@ -141,6 +151,7 @@ int vmc_recover_domain (struct vmc_domain *domain, unsigned pause_max_ms, struct
 		if (result == 1) {
 			vmc_deadline_means (VMC_INTERRUPTED);
 			vmc_progress_step (overlay.journal.target, "recover");
+			thaw_first (domain, &overlay.journal);
 			result = vmc_home (&overlay, pause_max_ms, err) < 0 ? -1 : 1;
 			vmc_progress_end ();
 		}

@@ -24,6 +24,7 @@
 #include "overlay.h"
 #include "plan.h"
 #include "progress.h"
+#include "qemu_agent.h"
 #include "recover.h"
 #include "text.h"
 
@@ -112,13 +113,29 @@ static int look_at_block (struct vmc_run *run, struct vmc_disk_facts *facts, str
 	return 0;
 }
 
+static int ask_qemu_agent (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_disk_report *report,
+			   struct vmc_error *err)
+{
+	struct vmc_qemu_filesystems filesystems;
+
+	if (vmc_qemu_agent_filesystems (&run->domain, facts->disk->target, &filesystems, err) < 0)
+		return -1;
+	facts->mounted = filesystems.mounted;
+	facts->mounted_ext = filesystems.mounted_ext;
+	facts->free_bytes = filesystems.free_bytes;
+	facts->used_bytes = filesystems.used_bytes;
+	if (facts->used_bytes > 0)
+		report->used_bytes = facts->used_bytes;
+	return 0;
+}
+
 static int look_at_guest (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_filesystems_result *filesystems,
 			  struct vmc_disk_report *report, struct vmc_error *err)
 {
 	if (look_at_block (run, facts, report, err) < 0)
 		return -1;
 	if (run->agent == NULL)
-		return 0;
+		return facts->domain->qemu_agent ? ask_qemu_agent (run, facts, report, err) : 0;
 	if (vmc_agent_filesystems (run->agent, filesystems, err) < 0)
 		return -1;
 	vmc_facts_match (facts, report->virtual_bytes, filesystems);
@@ -170,7 +187,17 @@ static struct vmc_transport *open_channel (const struct vmc_run *run, struct vmc
 	return transport;
 }
 
-/* Greet the agent; a domain without one is refused by the plan. */
+/* Where it is not there either. */
+static void name_other_way (const struct vmc_disks *disks, struct vmc_error *why)
+{
+	size_t used = strlen (why->text);
+
+	(void) snprintf (why->text + used, sizeof why->text - used, "; or %s",
+			 disks->qemu_channel ? "start qemu-guest-agent in the guest"
+					     : "use qemu-guest-agent, with the channel '" VMC_QEMU_CHANNEL_NAME "'");
+}
+
+/* Greet the agent; a domain without one, and without qemu-guest-agent, is refused by the plan. */
 static void find_agent (struct vmc_run *run)
 {
 	struct vmc_transport *transport = NULL;
@@ -188,6 +215,8 @@ static void find_agent (struct vmc_run *run)
 		transport = open_channel (run, &why);
 	if (transport != NULL)
 		run->agent = vmc_agent_open (transport, HELLO_MS, &why);
+	if (run->agent == NULL)
+		name_other_way (&run->disks, &why);
 	memcpy (run->why_no_agent, why.text, sizeof run->why_no_agent);
 }
 
@@ -218,7 +247,7 @@ struct next {
 static bool left_something (const struct vmc_run *run, const struct vmc_plan *plan, const struct vmc_disk_facts *facts,
 			    const struct vmc_disk_report *report)
 {
-	if (plan->then == VMC_METHOD_AUTO || run->agent == NULL || vmc_interrupted ())
+	if (plan->then == VMC_METHOD_AUTO || vmc_interrupted () || (run->agent == NULL && !facts->domain->qemu_agent))
 		return false;
 	if (plan->zero && strcmp (facts->disk->discard, "unmap") != 0)
 		return true;
@@ -278,7 +307,7 @@ static bool can_look (const struct vmc_disk *disk)
 static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, const struct next *wanted,
 			 struct vmc_disk_report *report, struct next *next, struct vmc_error *err)
 {
-	struct vmc_domain_facts domain = {.agent = run->agent != NULL};
+	struct vmc_domain_facts domain = {.agent = run->agent != NULL, .qemu_agent = run->disks.qemu_channel_connected};
 	struct vmc_filesystems_result filesystems = {0};
 	struct vmc_disk_facts facts = {.domain = &domain,
 				       .disk = disk,
@@ -362,6 +391,20 @@ static int add_disks (const struct vmc_run *run, struct vmc_report *report, stru
 	return 0;
 }
 
+/* qemu-guest-agent trims all disks of a guest at once: what each took before is counted before the first. */
+static void measure_before (const struct vmc_run *run, struct vmc_report *report)
+{
+	for (size_t i = 0; i < report->count; i++) {
+		const struct vmc_disk *disk = vmc_disks_find (&run->disks, report->disks[i].target);
+		struct vmc_error ignored;
+		uint64_t bytes;
+
+		if (strcmp (disk->device, "disk") == 0 && strcmp (disk->type, "file") == 0 &&
+		    vmc_image_allocated (disk->path, &bytes, &ignored) == 0)
+			report->disks[i].allocated_before_bytes = bytes;
+	}
+}
+
 static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vmc_error *err)
 {
 	int active = VMC_LIBVIRT (virDomainIsActive (run->domain.handle));
@@ -375,6 +418,8 @@ static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vm
 		return -1;
 	if (active == 1 && vmc_connection_local (run->domain.connection))
 		find_agent (run);
+	if (run->agent == NULL && run->disks.qemu_channel_connected)
+		measure_before (run, report);
 	for (size_t i = 0; i < report->count; i++) {
 		if (vmc_run_check (run, err) < 0)
 			return -1;

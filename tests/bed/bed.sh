@@ -152,7 +152,11 @@ disk_xml ()             # TARGET FILE [DRIVER_ATTRIBUTES] [EXTRA_ELEMENTS] - one
         "${2##*.}" "${3:-}" "$2" "$1" "$bus" "${4:-}"
 }
 
-define_guest ()         # NAME DISK_XML... - define a guest with a channel for the agent and one for the test
+# Guests with qemu-guest-agent: these two variables have to be set.
+qemu_agent_program=/usr/sbin/qemu-ga    # in guest_programs
+qemu_agent_channel=org.qemu.guest_agent.0 # in more_channel
+
+define_guest ()         # NAME DISK_XML... - define a guest with a channel for the agent, one for the test, and $more_channel
 {
     local name=$1; shift
     guest_files
@@ -167,6 +171,7 @@ define_guest ()         # NAME DISK_XML... - define a guest with a channel for t
     <controller type='scsi' model='virtio-scsi'/>
     <channel type='unix'><target type='virtio' name='${VMC_CHANNEL:-org.vmcompact.agent.0}'/></channel>
     <channel type='unix'><source mode='bind' path='$work/$name.sock'/><target type='virtio' name='org.vmcompact.test.0'/></channel>
+    ${more_channel:+<channel type='unix'><target type='virtio' name='$more_channel'/></channel>}
     <serial type='file'><source path='$work/$name.console'/></serial>
     <memballoon model='none'/>
   </devices>
@@ -196,9 +201,20 @@ start_guest ()          # NAME [COMMAND ARGUMENT] - boot it (by "virsh start NAM
 start_agent ()          # NAME [PROGRAM AND ARGUMENTS] - start the agent (or what poses as it) in the guest
 {
     guest "$1" "${2:-/vmcompact-agent} >/tmp/agent.log 2>&1 & echo \$! >/tmp/agent.pid; sleep 0.3; kill -0 \$!" >/dev/null
+    await_channel "$1" org.vmcompact.agent.0
+}
+
+start_qemu_agent ()     # NAME - start qemu-guest-agent in the guest
+{
+    guest "$1" "mkdir -p /var/log; qemu-ga -d -m virtio-serial -p /dev/virtio-ports/$qemu_agent_channel -t /run -f /run/qemu-ga.pid" >/dev/null
+    await_channel "$1" "$qemu_agent_channel"
+}
+
+await_channel ()        # NAME CHANNEL - until the guest has it open
+{
     local try
     for try in $(seq 50); do
-        virsh dumpxml "$1" | grep -q "org.vmcompact.agent.0' state='connected'" && return
+        virsh dumpxml "$1" | grep -q "$2' state='connected'" && return
         sleep 0.1
     done
     fail "the agent did not open its port"
@@ -260,7 +276,7 @@ check_image ()          # NAME FORMAT - the image of a guest that is off: qemu-i
 
 stop_guest ()           # NAME - unmount and switch off
 {
-    guest "$1" "killall writer vmcompact-agent liar 2>/dev/null; sleep 0.3; umount -a -t ext4; sync; ! mount | grep -q ext4" || fail "umount in $1"
+    guest "$1" "killall writer vmcompact-agent liar qemu-ga 2>/dev/null; sleep 0.3; umount -a -t ext4; sync; ! mount | grep -q ext4" || fail "umount in $1"
     virsh -q destroy "$1"
 }
 

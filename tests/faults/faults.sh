@@ -83,6 +83,8 @@ up_guest ()             # boot it and remember all
     remember g
 }
 
+start_agents () { start_agent g; }
+
 boot_guest ()           # what was synced before it went off must be there
 {
     note_synced
@@ -90,7 +92,7 @@ boot_guest ()           # what was synced before it went off must be there
     start_guest g
     guest g "$mounts" || fail "mount"
     check_synced
-    start_agent g
+    start_agents
     [ $writers = 0 ] || start_writers g /mnt $writers
 }
 
@@ -127,7 +129,7 @@ check_nothing_left ()   # of vmcompact: no journal, no process
     wait_until 5 no_process || { pgrep -af "$own_processes" >&2; fail "a process is left"; }
 }
 
-own_processes='keeper-child|vmcompact.*[.]nbd|reader-child'
+own_processes='keeper-child|qemu-agent-child|vmcompact.*[.]nbd|reader-child'
 no_process () { ! pgrep -f "$own_processes" >/dev/null; }
 
 check_writing ()        # the guest is neither frozen nor paused

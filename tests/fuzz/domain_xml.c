@@ -26,6 +26,7 @@ static void check_disk (const struct vmc_disk *disk)
 static bool same (const struct vmc_disks *a, const struct vmc_disks *b)
 {
 	return a->count == b->count && a->channel == b->channel && a->channel_connected == b->channel_connected &&
+	       a->qemu_channel == b->qemu_channel && a->qemu_channel_connected == b->qemu_channel_connected &&
 	       (a->count == 0 || memcmp (a->items, b->items, a->count * sizeof *a->items) == 0);
 }
 

@@ -31,6 +31,7 @@ static void check_places (const struct vmc_reading *reading, uint64_t disk_bytes
 
 		FUZZ_MUST (place->offset <= disk_bytes && place->length <= disk_bytes - place->offset);
 		FUZZ_MUST (place->usable || !place->alone);
+		FUZZ_MUST (!place->usable || !place->in_use);
 		FUZZ_MUST (memchr (place->uuid, 0, sizeof place->uuid) != NULL);
 		FUZZ_MUST (memchr (place->type, 0, sizeof place->type) != NULL);
 		FUZZ_MUST (place->data <= place->length);

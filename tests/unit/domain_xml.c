@@ -263,6 +263,7 @@ static void our_channel_is_found (void **state)
 	       &disks);
 	assert_true (disks.channel);
 	assert_false (disks.channel_connected);
+	assert_true (disks.qemu_channel && disks.qemu_channel_connected);
 }
 
 static void our_channel_may_be_connected (void **state)
@@ -274,6 +275,8 @@ static void our_channel_may_be_connected (void **state)
 			       CHANNEL ("org.qemu.guest_agent.0", "disconnected")),
 	       &disks);
 	assert_true (disks.channel_connected);
+	assert_true (disks.qemu_channel);
+	assert_false (disks.qemu_channel_connected);
 }
 
 static void other_channels_are_not_ours (void **state)
@@ -283,6 +286,9 @@ static void other_channels_are_not_ours (void **state)
 	(void) state;
 	parse (DOMAIN (CHANNEL ("org.qemu.guest_agent.0", "connected")), &disks);
 	assert_false (disks.channel || disks.channel_connected);
+	vmc_disks_clear (&disks);
+	parse (DOMAIN (CHANNEL ("org.vmcompact.agent.0", "connected") CHANNEL ("org.example.0", "connected")), &disks);
+	assert_false (disks.qemu_channel || disks.qemu_channel_connected);
 }
 
 /* --- comparing and editing ----------------------------------------------------------------------------------------------- */

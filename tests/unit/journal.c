@@ -39,6 +39,7 @@ static int make_room (void **state)
 	journal.old_inode = 123459;
 	journal.step = VMC_STEP_COMMIT;
 	journal.paused = true;
+	strcpy (journal.frozen, "7@0123/89abcdef");
 	return mount ("tmpfs", "/var/lib", "tmpfs", 0, "mode=0755");
 }
 
@@ -91,6 +92,7 @@ static void assert_read (void)
 	assert_int_equal (read.overlay_bytes, journal.overlay_bytes);
 	assert_int_equal (read.step, journal.step);
 	assert_int_equal (read.paused, journal.paused);
+	assert_string_equal (read.frozen, journal.frozen);
 	assert_int_equal (read.inactive_xml == NULL, journal.inactive_xml == NULL);
 	if (read.inactive_xml != NULL)
 		assert_string_equal (read.inactive_xml, journal.inactive_xml);
@@ -257,10 +259,10 @@ static void it_is_for_us_alone (void **state)
 
 /* --- what is not used ------------------------------------------------------------------------- */
 
-static const char *const keys[] = {"version",   "uuid",      "domain",        "target",      "base",
-				   "overlay",   "next",      "overlay_inode", "next_inode",  "overlay_bytes",
-				   "new_inode", "old_inode", "new_format",    "over_new",    "former",
-				   "keep_old",  "step",      "paused",        "inactive_xml"};
+static const char *const keys[] = {"version",   "uuid",      "domain",        "target",     "base",
+				   "overlay",   "next",      "overlay_inode", "next_inode", "overlay_bytes",
+				   "new_inode", "old_inode", "new_format",    "over_new",   "former",
+				   "keep_old",  "step",      "paused",        "frozen",     "inactive_xml"};
 
 /* Write the journal with KEY changed to VALUE, JSON text; NULL: without KEY. */
 static void put_changed (const char *key, const char *value)
@@ -307,7 +309,8 @@ static void a_value_that_cannot_be_is_damage (void **state)
 		const char *key, *value;
 	} cases[] = {
 		{"version", "1"},
-		{"version", "3"},
+		{"version", "2"},
+		{"version", "4"},
 		{"version", "0"},
 		{"version", "\"1\""},
 		{"version", "true"},
@@ -342,6 +345,8 @@ static void a_value_that_cannot_be_is_damage (void **state)
 		{"paused", "1"},
 		{"paused", "\"true\""},
 		{"paused", "null"},
+		{"frozen", "null"},
+		{"frozen", "true"},
 		{"inactive_xml", "1"},
 		{"inactive_xml", "true"},
 	};

@@ -214,6 +214,99 @@ static void a_domain_must_have_an_agent (void **state)
 	assert_refused_with (VMC_NO_AGENT, "nothing answers");
 }
 
+/* --- qemu-guest-agent alone ------------------------------------------------------------------- */
+
+/* What qemu-guest-agent says of two filesystems, one of them directly on a partition. */
+static void make_qemu_agent (void)
+{
+	domain.agent = false;
+	domain.qemu_agent = true;
+	strcpy (domain.why_no_agent, "nothing answers");
+	facts.filesystem_count = 0;
+	facts.mounted = 2;
+	facts.mounted_ext = 1;
+}
+
+static void our_agent_is_preferred (void **state)
+{
+	(void) state;
+	domain.qemu_agent = true;
+	strcpy (disk.discard, "unmap");
+	for (int method = VMC_METHOD_AUTO; method <= VMC_METHOD_CONVERT; method++) {
+		struct vmc_plan plan;
+		struct vmc_error err;
+
+		assert_int_equal (vmc_plan_disk (&facts, method, &plan, &err), 0);
+		assert_null (strstr (plan.reason, "qemu-guest-agent"));
+	}
+	facts.filesystem_count = 0;
+	facts.mounted = facts.mounted_ext = 1;
+	strcpy (facts.why_no_guest_disk, "it cannot be told");
+	assert_refused ("it cannot be told"); /* whatever the other one says */
+}
+
+static void qemu_agent_is_enough (void **state)
+{
+	(void) state;
+	make_qemu_agent ();
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "QEMU drops what the guest trims; by qemu-guest-agent");
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "it was asked for; by qemu-guest-agent");
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "it was asked for; by qemu-guest-agent");
+	strcpy (disk.discard, "unmap");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, true, "a trim is enough; by qemu-guest-agent");
+	assert_plan (VMC_METHOD_TRIM, VMC_METHOD_TRIM, false, "it was asked for; by qemu-guest-agent");
+}
+
+static void it_trims_nothing_that_is_dropped (void **state)
+{
+	(void) state;
+	make_qemu_agent ();
+	assert_refusal (VMC_METHOD_TRIM, VMC_REFUSED, "QEMU drops what qemu-guest-agent trims; use --method=commit");
+}
+
+static void it_freezes_for_ext4_alone (void **state)
+{
+	(void) state;
+	make_qemu_agent ();
+	facts.mounted_ext = 0;
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "names no ext4 that lies directly on the disk");
+	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "names no ext4 that lies directly on the disk");
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "names no ext4 that lies directly on the disk");
+	strcpy (disk.discard, "unmap");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, false, "a trim is enough");
+}
+
+static void it_must_name_a_filesystem (void **state)
+{
+	(void) state;
+	make_qemu_agent ();
+	strcpy (disk.discard, "unmap");
+	facts.mounted = facts.mounted_ext = 0;
+	assert_refused ("names no filesystem that lies on this disk");
+}
+
+static void it_changes_nothing_of_what_is_forbidden (void **state)
+{
+	(void) state;
+	make_qemu_agent ();
+	facts.image.room_bytes = 0;
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "there are 0 B of room");
+	facts.image.room_bytes = GIB;
+	domain.persistent = false;
+	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "the domain is transient");
+	domain.persistent = true;
+	facts.other_writer = true;
+	assert_refused ("somebody else than the guest's QEMU");
+}
+
+static void a_pause_is_said_behind_it (void **state)
+{
+	(void) state;
+	make_qemu_agent ();
+	domain.qemu_version = 9000000;
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_COMMIT, false, "; by qemu-guest-agent; QEMU 9.0.0 may lose writes");
+}
+
 /* --- what the disk forbids -------------------------------------------------------------------- */
 
 static void a_cdrom_is_no_disk (void **state)
@@ -884,6 +977,13 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (at_rest_the_image_must_be_known_and_nobody_elses),
 	PLAN_TEST (a_domain_must_have_no_job),
 	PLAN_TEST (a_domain_must_have_an_agent),
+	PLAN_TEST (our_agent_is_preferred),
+	PLAN_TEST (qemu_agent_is_enough),
+	PLAN_TEST (it_trims_nothing_that_is_dropped),
+	PLAN_TEST (it_freezes_for_ext4_alone),
+	PLAN_TEST (it_must_name_a_filesystem),
+	PLAN_TEST (it_changes_nothing_of_what_is_forbidden),
+	PLAN_TEST (a_pause_is_said_behind_it),
 	PLAN_TEST (a_cdrom_is_no_disk),
 	PLAN_TEST (other_types_of_disks_are_refused),
 	PLAN_TEST (a_block_device_needs_a_place_for_the_overlay),

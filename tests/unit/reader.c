@@ -163,6 +163,47 @@ static void only_checksums_make_it_a_witness_alone (void **state)
 	}
 }
 
+/* Which are mounted for writing, as far as a look can tell. */
+static void what_is_in_use_is_told (void **state)
+{
+	static const struct {
+		const char *options, *then;
+		bool in_use, checksums;
+	} cases[] = {
+		{"", "true", false, true},
+		{"-O ^metadata_csum", "true", false, false},
+		{"", "debugfs -w -R 'feature needs_recovery' $DISK", true, true},
+		{"-O ^metadata_csum", "debugfs -w -R 'feature needs_recovery' $DISK", true, false},
+		{"-O ^has_journal", "debugfs -w -R 'feature needs_recovery' $DISK", false, true},
+		/* A member of a RAID, by what lies at its end. */
+		{"",
+		 "debugfs -w -R 'feature needs_recovery' $DISK; printf '\\374N+\\251\\0\\0\\0\\0Z\\0\\0\\0' | dd of=$DISK "
+		 "bs=1 seek=67043328 conv=notrunc",
+		 false, true},
+		{"", "mkfs.ext4 -q -F -t ext4 $DISK && dd if=/dev/zero of=$DISK bs=1024 seek=1 count=1 conv=notrunc",
+		 false, false},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		struct file_source disk = file_source_make (64 * MIB);
+		struct vmc_reading reading = {0};
+		char command[300];
+
+		(void) snprintf (command, sizeof command, "mkfs.ext4 -q -F -b 4096 -U " UUID " %s $DISK && %s",
+				 cases[i].options, cases[i].then);
+		file_source_run (&disk, command);
+		read_disk (&disk, &reading);
+		assert_int_equal (reading.count, 1);
+		if (reading.places[0].in_use != cases[i].in_use || reading.places[0].checksums != cases[i].checksums)
+			fail_msg ("case %zu: %s", i, reading.places[0].why_not);
+		if (cases[i].in_use)
+			assert_string_equal (reading.places[0].uuid, UUID);
+		vmc_reading_clear (&reading);
+		file_source_end (&disk);
+	}
+}
+
 static void an_ext4_in_a_partition_is_read (void **state)
 {
 	struct file_source disk = file_source_make (64 * MIB);
@@ -434,6 +475,8 @@ static void lie (const char *how)
 					      .alone = 1,
 					      .offset = good.offset,
 					      .length = good.length};
+	else if (strcmp (how, "in use, but usable") == 0)
+		record.in_use = 1;
 	else if (strcmp (how, "of no kind") == 0)
 		record.kind = 7;
 	else if (strcmp (how, "without zero") == 0)
@@ -513,9 +556,13 @@ static void one_that_hangs_is_not_waited_for (void **state)
 
 static void lies_are_void (void **state)
 {
-	static const char *const lies[] = {"before its place", "behind its place", "without end", "empty",
-					   "behind the disk",  "too many",         "not usable",  "alone, not usable",
-					   "of no kind",       "without zero",     "twice",       "overlapping"};
+	static const char *const lies[] = {"before its place",   "behind its place",
+					   "without end",        "empty",
+					   "behind the disk",    "too many",
+					   "not usable",         "alone, not usable",
+					   "in use, but usable", "of no kind",
+					   "without zero",       "twice",
+					   "overlapping"};
 	struct vmc_error err;
 
 	(void) state;
@@ -671,6 +718,7 @@ static void ranges_are_bounded_for_all_places_together (void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (an_ext4_on_the_whole_disk_is_read),
 	cmocka_unit_test (only_checksums_make_it_a_witness_alone),
+	cmocka_unit_test (what_is_in_use_is_told),
 	cmocka_unit_test (an_ext4_in_a_partition_is_read),
 	cmocka_unit_test (each_place_is_named),
 	cmocka_unit_test (an_ext4_in_stripes_is_read_where_the_guest_says),

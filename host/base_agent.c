@@ -1,0 +1,70 @@
+/* base_agent.c - base.h with our agent in the guest: it freezes, with a deadline that it keeps itself, and is the second witness
+ *
+ * Hung up on, it thaws by itself.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "clock.h"
+#include "trust.h"
+
+#define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
+
+static int freeze (struct vmc_base *base, struct vmc_error *err)
+{
+	const struct vmc_disk_facts *facts = base->facts;
+	unsigned deadline_ms = base->run->options->freeze_timeout_ms;
+	struct vmc_name names[VMC_FILESYSTEMS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < facts->filesystem_count; i++)
+		if (facts->filesystems[i]->why_not_map[0] == 0)
+			memcpy (names[count++].name, facts->filesystems[i]->filesystem, sizeof names[0].name);
+	if (vmc_agent_freeze (base->run->agent, facts->guest_disk->device, names, count, deadline_ms, FREEZE_ANSWER_MS,
+			      base->token, err) == 0)
+		return 0;
+	vmc_run_drop_agent (base->run); /* whatever it did: it thaws now */
+	return vmc_fail_in (err, "cannot freeze the guest");
+}
+
+static int thaw (struct vmc_base *base, struct vmc_error *err)
+{
+	struct vmc_thaw_result result;
+
+	if (vmc_agent_thaw (base->run->agent, base->token, &result, err) < 0) {
+		vmc_run_drop_agent (base->run);
+		return vmc_fail_in (err, "cannot thaw the guest; it thaws by itself");
+	}
+	base->report->frozen_ms = result.frozen_ms;
+	return result.held ? 0 : vmc_fail (err, VMC_NOT_HELD, 0, "the freeze did not hold until the overlay was there");
+}
+
+static int read_base (struct vmc_base *base, struct vmc_error *err)
+{
+	struct vmc_claims claims = {0};
+	int fd = -1, result = vmc_trust_claims (base->facts, &claims, err);
+
+	if (result == 0)
+		fd = vmc_guard_connect (&base->guard, err);
+	if (fd >= 0) {
+		result = vmc_reader_run (fd, base->report->virtual_bytes, &claims, vmc_now_ms () + VMC_BASE_READER_MS,
+					 &base->reading, err);
+		(void) close (fd);
+	}
+	free (claims.filesystems.items);
+	return fd < 0 ? -1 : result;
+}
+
+static int find_free (struct vmc_base *base, struct vmc_error *err)
+{
+	struct vmc_disk_report *report = base->report;
+
+	if (vmc_agent_map (base->run->agent, base->token, report->virtual_bytes, &base->agent_map, err) < 0 ||
+	    read_base (base, err) < 0)
+		return -1;
+	return vmc_trust (base->facts, &base->reading, &base->agent_map, &base->free, report, err);
+}
+
+const struct vmc_base_way vmc_base_by_agent = {.freeze = freeze, .thaw = thaw, .find_free = find_free};

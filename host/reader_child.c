@@ -21,6 +21,7 @@
 #include "sandbox.h"
 #include "signature.h"
 #include "view.h"
+#include "xfs_map.h"
 
 #define GAP_MIN_BYTES (2 * 1024 * 1024)
 #define CLAIMS_FD 3 /* where the parent has put them */
@@ -178,19 +179,27 @@ static int put_gaps (const struct vmc_partitions *partitions, uint64_t disk_byte
 
 /* --- what the guest says ------------------------------------------------------------------------ */
 
+static int map_filesystem (struct vmc_source *source, const char *type, struct vmc_extents *free, struct vmc_error *err)
+{
+	struct vmc_ext4_geometry ext4;
+	struct vmc_xfs_geometry xfs;
+
+	if (is_ext (type))
+		return vmc_ext4_map (source, 0, source->size_bytes, &ext4, free, err);
+	if (strcmp (type, "xfs") == 0)
+		return vmc_xfs_map (source, 0, source->size_bytes, &xfs, free, err);
+	return vmc_fail (err, VMC_REFUSED, 0, "the reader does not understand %s", type);
+}
+
 /* The free ranges of one filesystem, on the disk. */
 static int map_view (struct vmc_source *source, const struct vmc_claims *claims, const struct vmc_claim *claim,
 		     struct vmc_extents *free, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents inside = {0};
 	struct vmc_view_source view;
-	struct vmc_ext4_geometry geometry;
 
-	if (vmc_view_open (&view, source, claims->disk, &claims->devices, claim->device, err) < 0)
-		return -1;
-	if (!is_ext (claim->type))
-		return vmc_fail (err, VMC_REFUSED, 0, "the reader does not understand %s", claim->type);
-	if (vmc_ext4_map (&view.source, 0, view.source.size_bytes, &geometry, &inside, err) < 0)
+	if (vmc_view_open (&view, source, claims->disk, &claims->devices, claim->device, err) < 0 ||
+	    map_filesystem (&view.source, claim->type, &inside, err) < 0)
 		return -1;
 	return vmc_view_locate (&view, &inside, free, err);
 }

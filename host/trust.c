@@ -32,7 +32,7 @@ static bool all_here (const struct vmc_disk_facts *facts, const struct vmc_files
 
 static bool readable (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem)
 {
-	return is_ext (filesystem->type) && all_here (facts, filesystem);
+	return (is_ext (filesystem->type) || strcmp (filesystem->type, "xfs") == 0) && all_here (facts, filesystem);
 }
 
 static bool mappable (const struct vmc_filesystem *filesystem)

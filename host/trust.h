@@ -4,8 +4,8 @@
  * names, just what the agent says is there: the filesystem with its UUID, or the LVM volume, LUKS header or RAID member with
  * its UUID that the filesystem lies in; and only behind the header of that.
  *
- * If the reader can also read the filesystem itself (ext4 whose pieces all lie on this disk, unencrypted), only what both call
- * free is free. Of the others (XFS, LUKS, a part of a filesystem over several disks) what the agent calls free is.
+ * If the reader can also read the filesystem itself (ext4 and XFS whose pieces all lie on this disk, unencrypted), only what both
+ * call free is free. Of the others (LUKS, a part of a filesystem over several disks) what the agent calls free is.
  */
 #ifndef VMC_TRUST_H
 #define VMC_TRUST_H

@@ -1,7 +1,7 @@
 /* trust.c - tests of host/trust.c: what of the agent's word counts
  *
- * The disk "a" has two partitions. On a1 lies ext4, on a2 a volume of LVM; a volume on it, with a part on the disk "b", can be
- * made part of any stack. Each test spoils one thing.
+ * The disk "a" has two partitions. On a1 lies ext4, which the reader can read; on a2 a volume of LVM, and on that, encrypted, XFS.
+ * Each test spoils one thing.
  */
 #include "devices.h"
 
@@ -56,7 +56,7 @@ static void make_devices (void)
 	device = add_part ("a2", VMC_KIND_PARTITION, 50 * MIB, "a", 41 * MIB);
 	strcpy (device->content, "LVM2_member");
 	strcpy (device->uuid, "uuid-pv");
-	add_part ("lv", "LVM", 20 * MIB, "a2", 2 * MIB);
+	add_part ("lv", "LVM", 20 * MIB, "a2", 2 * MIB)->encrypted = true;
 }
 
 static int set_up (void **state)
@@ -286,6 +286,7 @@ static void spread (void)
 	struct vmc_device *volume;
 
 	volume = get ("lv");
+	volume->encrypted = false;
 	vmc_stack_give_up (volume, "again");
 	volume->why_not_map[0] = 0;
 	lies_on (volume, "b");
@@ -327,7 +328,6 @@ static void what_is_encrypted_is_not_read (void **state)
 	struct vmc_error err;
 
 	(void) state;
-	get ("lv")->encrypted = true;
 	strcpy (ext4_on.name, "lv");
 	facts.filesystem_count = 1;
 	assert_int_equal (vmc_trust_claims (&facts, &claims, &err), 0);
@@ -335,6 +335,19 @@ static void what_is_encrypted_is_not_read (void **state)
 	free (claims.filesystems.items);
 	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
 	assert_int_equal (result.items[0].start, 43 * MIB);
+}
+
+static void xfs_that_can_be_read_must_be_read (void **state)
+{
+	struct vmc_claims claims = {0};
+	struct vmc_error err;
+
+	(void) state;
+	get ("lv")->encrypted = false;
+	assert_int_equal (vmc_trust_claims (&facts, &claims, &err), 0);
+	assert_int_equal (claims.filesystems.count, 2);
+	free (claims.filesystems.items);
+	expect (true, false, "/xfs: the reader has not looked at it");
 }
 
 static void what_can_be_read_is_claimed (void **state)
@@ -378,6 +391,7 @@ static const struct CMUnitTest tests[] = {
 	TRUST_TEST (what_lies_on_two_disks_is_not_read_but_held_to_its_volume),
 	TRUST_TEST (of_two_disks_this_ones_volume_counts),
 	TRUST_TEST (what_is_encrypted_is_not_read),
+	TRUST_TEST (xfs_that_can_be_read_must_be_read),
 	TRUST_TEST (what_can_be_read_is_claimed),
 };
 

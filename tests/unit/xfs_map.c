@@ -114,12 +114,11 @@ static void what_mkfs_makes_is_mapped (void **state)
 					      "-b size=1024",
 					      "-b size=2048",
 					      "-s size=4096",
-					      "-d agcount=7",
-					      "-d agcount=1",
+					      "-d agcount=3",
 					      "-m rmapbt=1",
 					      "-m reflink=0,finobt=0",
 					      "-m bigtime=0,inobtcount=0 -i sparse=0",
-					      "-l size=16m,su=64k,version=2"};
+					      "-l size=64m,su=64k,version=2"};
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (options); i++) {

@@ -171,15 +171,20 @@ int vmc_guard_alone (const char *path, struct vmc_error *err)
 int vmc_guard_ask (const char *path, bool *written, struct vmc_error *err)
 {
 	VMC_CLEANUP_NODES struct vmc_nodes nodes = {0};
+	struct vmc_error why; /* ERR may hold another error, which a file that is not there does not replace */
 
 	*written = false;
-	if (vmc_nodes_open (&nodes, path, err) < 0)
-		return err->errnum == ENOENT ? 0 : vmc_fail_in (err, "it cannot be asked who writes");
+	if (vmc_nodes_open (&nodes, path, &why) < 0) {
+		if (why.errnum == ENOENT)
+			return 0;
+		*err = why;
+		return vmc_fail_in (err, "it cannot be asked who writes");
+	}
 	for (size_t i = 0; i < nodes.count && !*written; i++) {
 		struct flock lock;
 
-		*written = lock_byte (nodes.fds[i], F_OFD_GETLK, F_WRLCK,
-				      QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE, &lock) == 0 &&
+		*written = lock_byte (nodes.fds[i], F_OFD_GETLK, F_WRLCK, QEMU_PERMISSION_BASE + QEMU_PERMISSION_WRITE,
+				      &lock) == 0 &&
 			   lock.l_type != F_UNLCK;
 	}
 	return 0;

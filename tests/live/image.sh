@@ -44,6 +44,7 @@ recode ()               # NAME OPTION... - images/NAME.raw as images/NAME.qcow2,
 
 state ()                # [FILE] - of all images what any change would change, and the checksum of that one
 {
+    sync "$images"/* # blocks are counted when they are written
     stat -c '%n %i %b %s %y %z %U %a' "$images"/*
     [ ! -f "${1:-}" ] || md5sum "$1"
 }
@@ -119,8 +120,8 @@ deny 3 "no metadata_csum" "$vmcompact" --image "$images/early.raw"
 noise 8 >"$images/nothing.raw"
 deny 3 "can be trusted: there is no ext4" "$vmcompact" --image "$images/nothing.raw"
 deny 3 "cannot open" "$vmcompact" --image "$images/missing"
-deny 3 "not a regular file" "$vmcompact" --image "$images"
-deny 3 "not a regular file" "$vmcompact" --image /dev/null
+deny 3 "neither a file nor a block device" "$vmcompact" --image "$images"
+deny 3 "neither a file nor a block device" "$vmcompact" --image /dev/null
 deny 2 "a trim needs a running domain" "$vmcompact" --method=trim --image "$images/gpt.raw"
 deny 2 "takes no domain" "$vmcompact" --image "$images/gpt.raw" g
 deny 1 "cannot connect" "$vmcompact" -c qemu:///nonsense --image "$images/gpt.raw"

@@ -1,6 +1,7 @@
 /* guard.c - tests of host/guard.c: who has a file open for writing, by QEMU's locks on a nameless file */
 #include "unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -116,6 +117,21 @@ static void a_base_with_a_writer_is_not_guarded (void **state)
 	(void) close (locked);
 }
 
+/* Asked by somebody who has an error to tell already. */
+static void a_file_that_is_not_there_has_no_writer_and_tells_no_error (void **state)
+{
+	struct vmc_error err;
+	bool written = true;
+
+	(void) state;
+	(void) vmc_fail (&err, VMC_FAILED, EIO, "the first error");
+	assert_int_equal (vmc_guard_ask ("/nowhere/at/all", &written, &err), 0);
+	assert_false (written);
+	assert_int_equal (vmc_guard_ask ("", &written, &err), 0);
+	assert_error (err, VMC_FAILED, "the first error");
+	assert_int_equal (vmc_guard_ask ("/proc/version/below", &written, &err), -1);
+}
+
 /* At rest: not even a reader, and nobody who writes without a lock. */
 static void any_lock_of_a_qemu_is_company (void **state)
 {
@@ -167,6 +183,7 @@ static const struct CMUnitTest tests[] = {
 	FILE_TEST (a_lock_of_a_process_counts_too),
 	FILE_TEST (another_file_does_not_count),
 	FILE_TEST (a_base_with_a_writer_is_not_guarded),
+	cmocka_unit_test (a_file_that_is_not_there_has_no_writer_and_tells_no_error),
 	FILE_TEST (any_lock_of_a_qemu_is_company),
 	FILE_TEST (a_writer_without_a_lock_is_company),
 };

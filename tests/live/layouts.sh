@@ -101,7 +101,7 @@ for group in vda vdb vdc vdd "vde vdf" "vdg vdh"; do
     [ $((back * 100)) -ge $((free * 97)) ] || { cat "$work/err" >&2; fail "less than 97 % came back of $what"; }
     for i in "${!names[@]}"; do [ "${disks[i]}" != "$group" ] || seen "${names[i]}" "$method; 97 % or more of what is free came back"; done
 done
-seen "ext4 on a thin volume of LVM" "$(outcome vdi | sed 's/; --zero.*//')"
+seen "ext4 on a thin volume of LVM" "$(outcome vdi | sed 's/no filesystem .* mapped: //; s/; --zero.*//')"
 
 run_in_guest "echo 3 >/proc/sys/vm/drop_caches"
 for i in "${!names[@]}"; do

@@ -104,7 +104,7 @@ make_image ()
     echo $((offset * 1048576)) >"$work/$name.offset"
     case $format in
         raw) mv "$raw" "$images/$name.raw" ;;
-        qcow2) qemu-img convert -q -f raw -O qcow2 "$raw" "$images/$name.qcow2"; rm "$raw" ;;
+        qcow2) qemu-img convert -q ${keep_zeros:+-S 0} -f raw -O qcow2 "$raw" "$images/$name.qcow2"; rm "$raw" ;;
     esac
 }
 
@@ -115,7 +115,7 @@ make_noise ()           # NAME FORMAT SIZE_MIB [partition] - every block of it i
     [ "${4:-}" != partition ] || printf 'label: dos\nstart=2048, type=83\n' | sfdisk -q --no-reread "$raw"
     case $2 in
         raw) mv "$raw" "$images/$1.raw" ;;
-        qcow2) qemu-img convert -q -f raw -O qcow2 "$raw" "$images/$1.qcow2"; rm "$raw" ;;
+        qcow2) qemu-img convert -q ${keep_zeros:+-S 0} -f raw -O qcow2 "$raw" "$images/$1.qcow2"; rm "$raw" ;;
     esac
 }
 
@@ -220,6 +220,13 @@ await_channel ()        # NAME CHANNEL - until the guest has it open
     fail "the agent did not open its port"
 }
 
+run_in_guest ()         # NAME LINES - each line of shell in the guest; the first that fails is told
+{
+    local line
+    while read -r line; do
+        [ -z "$line" ] || guest_timeout=180 guest "$1" "$line" >"$work/guest.log" 2>&1 || { cat "$work/guest.log" >&2; fail "in the guest: $line"; }
+    done <<<"$2"
+}
 start_writers ()        # NAME DIRECTORY COUNT
 {
     local n
@@ -230,7 +237,7 @@ check_writers ()        # NAME DIRECTORY - stop the writers; every file that the
 {
     guest "$1" "killall writer 2>/dev/null; sleep 0.3; sync; echo 3 >/proc/sys/vm/drop_caches" >/dev/null
     guest "$1" "[ \$(ls $2/w*/*.* | wc -l) -gt 4 ]" || fail "the writers did not write"
-    guest "$1" "for file in $2/w*/*.*; do sum=\$(md5sum <\$file); [ \${file##*.} = \${sum%% *} ] || { echo damaged: \$file; exit 1; }; done" ||
+    guest "$1" "/check-named $2/w*/*.*" ||
         fail "a file of a writer is damaged"
 }
 

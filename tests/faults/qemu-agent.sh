@@ -22,9 +22,9 @@ is_frozen ()            # a write does not return
     guest g "rm -f /tmp/written; (echo x >/mnt/probe; echo x >/tmp/written) & sleep 0.7; [ ! -e /tmp/written ]"
 }
 
-nothing_freed ()        # since $taken was set; the guest writes, so it may be a little more
+nothing_freed ()        # since $taken was set; it may be more, for the guest writes, and a block less of the host's own notes
 {
-    [ "$(allocated "$image")" -ge "$taken" ] || fail "blocks were freed: $taken, now $(allocated "$image")"
+    [ "$(allocated "$image")" -ge $((taken - 65536)) ] || fail "blocks were freed: $taken, now $(allocated "$image")"
 }
 taken=$(allocated "$image")
 

@@ -94,7 +94,7 @@ end_guest
 
 say "image and overlay on a small filesystem"
 small_filesystem "$images"
-dirty=$size     # so that the commit finds room in the image, until blocks of it are given back
+dirty=$size keep_zeros=yes # so that the commit finds room in the image, until blocks of it are given back
 new_guest
 run="$vmcompact --method=commit g"
 at guarded "$functions; fill_with $images/filler; wait_until 30 paused_by_error" $run

@@ -37,14 +37,6 @@ layout "ext4 on a thin volume of LVM" "printf 'global { thin_check_executable=\"
 lvm lvcreate -qq -y --type thin-pool -l80%FREE -Zn -n pool five && lvm lvcreate -qq -y --thin -V 200m -n lv five/pool && $ext4 /dev/five/lv && mount /dev/five/lv \$at" \
     "e2fsck -fn /dev/five/lv" vdi
 
-run_in_guest ()         # LINES - each line of shell in the guest; the first that fails is told
-{
-    local line
-    while read -r line; do
-        [ -z "$line" ] || guest_timeout=180 guest g "$line" >"$work/guest.log" 2>&1 || { cat "$work/guest.log" >&2; fail "in the guest: $line"; }
-    done <<<"$1"
-}
-
 # What the distribution's tools need to work without udev.
 prepare='mkdir -p /etc/lvm /run/lock /run/lvm /run/cryptsetup; ln -sf /proc/mounts /etc/mtab
 printf "activation { udev_sync=0 udev_rules=0 }\ndevices { use_devicesfile=0 }\nbackup { backup=0 archive=0 }\n" >/etc/lvm/lvm.conf'
@@ -63,10 +55,10 @@ for n in a b c d e f g h i; do
 done
 define_guest g "${made[@]}"
 start_guest g
-run_in_guest "$prepare"
+run_in_guest g "$prepare"
 for i in "${!names[@]}"; do
     say "making ${names[i]}"
-    run_in_guest "at=/mnt/${letters[i]}; mkdir -p \$at
+    run_in_guest g "at=/mnt/${letters[i]}; mkdir -p \$at
 $(sed "s|^|at=/mnt/${letters[i]}; |" <<<"${makes[i]}")
 $(sed "s|^|at=/mnt/${letters[i]}; |" <<<"$fill")"
     case ${names[i]} in *LUKS | *stripes | "XFS on LVM") start_writers g "/mnt/${letters[i]}" 1 ;; esac
@@ -103,11 +95,11 @@ for group in vda vdb vdc vdd "vde vdf" "vdg vdh"; do
 done
 seen "ext4 on a thin volume of LVM" "$(outcome vdi | sed 's/no filesystem .* mapped: //; s/; --zero.*//')"
 
-run_in_guest "echo 3 >/proc/sys/vm/drop_caches"
+run_in_guest g "echo 3 >/proc/sys/vm/drop_caches"
 for i in "${!names[@]}"; do
     at=/mnt/${letters[i]}
     case ${names[i]} in *LUKS | *stripes | "XFS on LVM") check_writers g "$at" ;; esac
-    run_in_guest "cd $at/files && md5sum -c SUMS >/tmp/check 2>&1 && cmp SUMS $at.sums"
+    run_in_guest g "cd $at/files && md5sum -c SUMS >/tmp/check 2>&1 && cmp SUMS $at.sums"
 done
 guest g "killall vmcompact-agent; sleep 0.5" >/dev/null
-for i in "${!names[@]}"; do run_in_guest "at=/mnt/${letters[i]}; umount \$at && ${checks[i]}"; done
+for i in "${!names[@]}"; do run_in_guest g "at=/mnt/${letters[i]}; umount \$at && ${checks[i]}"; done

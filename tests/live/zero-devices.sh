@@ -8,14 +8,6 @@ guest_programs="/sbin/lvm /sbin/cryptsetup /sbin/mkfs.ext4 /sbin/e2fsck /sbin/mk
 ext4='mkfs.ext4 -q -F -E nodiscard'
 size=400
 
-run_in_guest ()         # LINES - each line of shell in the guest; the first that fails is told
-{
-    local line
-    while read -r line; do
-        [ -z "$line" ] || guest_timeout=180 guest g "$line" >"$work/guest.log" 2>&1 || { cat "$work/guest.log" >&2; fail "in the guest: $line"; }
-    done <<<"$1"
-}
-
 ask ()                  # MOUNT_POINT - zero it with a reserve of 32 MiB: "why not", or "zeroed zero", in bytes, or "error: ..."
 {
     local channel
@@ -38,9 +30,9 @@ for n in a b c d e; do make_noise "$n" qcow2 $size partition; done
 define_guest g "$(disk_xml vda "$images/a.qcow2" "discard='unmap'")" "$(disk_xml sdb "$images/b.qcow2" "discard='unmap'")" \
     "$(disk_xml vdc "$images/c.qcow2")" "$(disk_xml vdd "$images/d.qcow2")" "$(disk_xml vde "$images/e.qcow2")"
 start_guest g
-run_in_guest 'mkdir -p /etc/lvm /run/lock /run/lvm /run/cryptsetup; ln -sf /proc/mounts /etc/mtab
+run_in_guest g 'mkdir -p /etc/lvm /run/lock /run/lvm /run/cryptsetup; ln -sf /proc/mounts /etc/mtab
 printf "activation { udev_sync=0 udev_rules=0 }\ndevices { use_devicesfile=0 }\nbackup { backup=0 archive=0 }\n" >/etc/lvm/lvm.conf'
-run_in_guest "ls /dev/vd?1 /dev/sd?1
+run_in_guest g "ls /dev/vd?1 /dev/sd?1
 mkdir -p /mnt/plain /mnt/scsi /mnt/volume /mnt/fat /mnt/crypt /mnt/thin /mnt/origin /mnt/snapshot
 $ext4 /dev/vda1 && mount /dev/vda1 /mnt/plain
 mkfs.xfs -q -f -K /dev/sda1 && mount /dev/sda1 /mnt/scsi
@@ -88,8 +80,8 @@ expect_refused /mnt/origin "a snapshot or a thin pool"
 expect_refused /mnt/snapshot "a snapshot or a thin pool"
 
 guest g "killall vmcompact-agent; sleep 0.5; echo 3 >/proc/sys/vm/drop_caches" >/dev/null
-for at in plain scsi volume fat; do run_in_guest "cd /mnt/$at && md5sum -c SUMS >/tmp/check 2>&1 && [ -z \"\$(ls -A | grep vmcompact)\" ]"; done
-run_in_guest "umount /mnt/* && e2fsck -fn /dev/vda1 && e2fsck -fn /dev/one/lv && mount -o ro /dev/sda1 /mnt/scsi && umount /mnt/scsi"
+for at in plain scsi volume fat; do run_in_guest g "cd /mnt/$at && md5sum -c SUMS >/tmp/check 2>&1 && [ -z \"\$(ls -A | grep vmcompact)\" ]"; done
+run_in_guest g "umount /mnt/* && e2fsck -fn /dev/vda1 && e2fsck -fn /dev/one/lv && mount -o ro /dev/sda1 /mnt/scsi && umount /mnt/scsi"
 
 say "what was free is zero in the image, but for the reserve and what is in use"
 virsh -q destroy g

@@ -219,7 +219,7 @@ static const char *device_mapper_kind (const char *directory, struct vmc_device 
 
 	(void) vmc_sysfs_text (directory, "dm/uuid", uuid, sizeof uuid);
 	device->encrypted = strncmp (uuid, "CRYPT-", 6) == 0;
-	return strncmp (uuid, "LVM-", 4) == 0	     ? "LVM"
+	return strncmp (uuid, "LVM-", 4) == 0          ? "LVM"
 	       : strncmp (uuid, "CRYPT-LUKS", 10) == 0 ? "LUKS"
 						       : "device-mapper";
 }
@@ -282,10 +282,10 @@ int vmc_devices_add (struct vmc_list *list, dev_t number, bool probe, struct vmc
 	items = list->count < VMC_DEVICES_MAX ? reallocarray (list->items, list->count + 1, sizeof *items) : NULL;
 	if (items == NULL) {
 		vmc_fields_clear (vmc_device_fields, &device);
-		return list->count < VMC_DEVICES_MAX ? vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the devices")
-						     : vmc_fail (err, VMC_UNSUPPORTED, 0,
-								 "there are more than %d block devices",
-								 VMC_DEVICES_MAX);
+		return list->count < VMC_DEVICES_MAX
+			       ? vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the devices")
+			       : vmc_fail (err, VMC_UNSUPPORTED, 0, "there are more than %d block devices",
+					   VMC_DEVICES_MAX);
 	}
 	items[list->count++] = device;
 	list->items = items;

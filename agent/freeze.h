@@ -10,8 +10,8 @@
 struct vmc_freeze_target {
 	int fd; /* an open directory of it */
 	dev_t device;
-	int depth;                   /* of its mount point */
-	char on[VMC_NAME_SIZE];      /* its device, in the list of devices */
+	int depth;              /* of its mount point */
+	char on[VMC_NAME_SIZE]; /* its device, in the list of devices */
 	char name[VMC_NAME_SIZE];
 	char mount_point[VMC_TEXT_SIZE];
 };

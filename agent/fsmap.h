@@ -14,6 +14,7 @@ bool vmc_fsmap_available (const struct vmc_mount *mount) __attribute__ ((nonnull
 /* Add the free ranges of the filesystem behind FD to MAP, as positions on its block device DEVICE. The map is true only while
  * the filesystem is frozen. *COMPLETE becomes false when MAP is full (VMC_MAP_MAX_RANGES). Ranges of other devices (an
  * external journal, a realtime part) are left out. */
-int vmc_fsmap_free (int fd, dev_t device, struct vmc_extents *map, bool *complete, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+int vmc_fsmap_free (int fd, dev_t device, struct vmc_extents *map, bool *complete, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 #endif

@@ -78,7 +78,8 @@ int vmc_md_read (const char *directory, struct vmc_device *device, struct vmc_er
 	(void) vmc_sysfs_text (directory, "md/level", level, sizeof level);
 	raid0 = strcmp (level, "raid0") == 0;
 	if (!raid0 && strcmp (level, "linear") != 0) {
-		vmc_stack_give_up (device, "it lies on a RAID that keeps blocks more than once, or in an order of its own");
+		vmc_stack_give_up (device,
+				   "it lies on a RAID that keeps blocks more than once, or in an order of its own");
 		return 0;
 	}
 	for (; found < count && found < VMC_LEGS_MAX && read_member (directory, found, &members[found]); found++) {

@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define VMC_SECTOR_BYTES UINT64_C (512) /* sysfs and the device mapper count in these, whatever the disk's own sector size */
+#define VMC_SECTOR_BYTES \
+	UINT64_C (512) /* sysfs and the device mapper count in these, whatever the disk's own sector size */
 
 /* The first line of DIRECTORY/FILE, cut to SIZE bytes with the final zero. False: it cannot be read. */
 bool vmc_sysfs_text (const char *directory, const char *file, char *text, size_t size) __attribute__ ((nonnull));

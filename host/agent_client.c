@@ -11,10 +11,10 @@
 #include "frame.h"
 #include "interrupt.h"
 
-#define ANSWER_MS 10000 /* for requests that the agent answers at once */
+#define ANSWER_MS 10000  /* for requests that the agent answers at once */
 #define LOOK_UP_MS 60000 /* for one that makes it look at all of its devices: a busy guest takes its time */
 #define SILENCE_MS 10000 /* of an agent at a job, before it is asked whether it is there, and after */
-#define LOOK_MS 100     /* between two looks at the interrupt */
+#define LOOK_MS 100      /* between two looks at the interrupt */
 
 struct vmc_agent {
 	struct vmc_transport *transport;

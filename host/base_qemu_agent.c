@@ -67,8 +67,7 @@ static int find_free (struct vmc_base *base, struct vmc_error *err)
 
 	if (read_through (base, &base->guard, &base->reading, err) < 0)
 		return -1;
-	believed = vmc_lone_reader_trust (&base->look, &base->reading, &places, &base->free, report, &why,
-					  err);
+	believed = vmc_lone_reader_trust (&base->look, &base->reading, &places, &base->free, report, &why, err);
 	if (believed < 0)
 		return -1;
 	if (believed == 0)

@@ -101,8 +101,8 @@ static uint64_t luks2_data (struct vmc_source *source, uint64_t offset, const un
 	if (size <= LUKS2_BINARY_BYTES || size > LUKS2_MAX_BYTES)
 		return UINT64_MAX;
 	text = malloc (size - LUKS2_BINARY_BYTES);
-	if (text != NULL && vmc_source_read (source, text, offset + LUKS2_BINARY_BYTES, size - LUKS2_BINARY_BYTES,
-					     &ignored) == 0)
+	if (text != NULL &&
+	    vmc_source_read (source, text, offset + LUKS2_BINARY_BYTES, size - LUKS2_BINARY_BYTES, &ignored) == 0)
 		data = luks2_segments (text, strnlen (text, size - LUKS2_BINARY_BYTES));
 	free (text);
 	return data >= 2 * size ? data : UINT64_MAX; /* the header is there twice */
@@ -152,10 +152,10 @@ void vmc_container_warm_up (void)
 
 uint64_t vmc_container_data (struct vmc_source *source, uint64_t offset, uint64_t length, const char *type)
 {
-	uint64_t data = strcmp (type, "LVM2_member") == 0	    ? lvm_data (source, offset)
-			: strcmp (type, "crypto_LUKS") == 0	    ? luks_data (source, offset)
+	uint64_t data = strcmp (type, "LVM2_member") == 0         ? lvm_data (source, offset)
+			: strcmp (type, "crypto_LUKS") == 0       ? luks_data (source, offset)
 			: strcmp (type, "linux_raid_member") == 0 ? md_data (source, offset)
-								    : UINT64_MAX;
+								  : UINT64_MAX;
 
 	return data < length ? data : length;
 }

@@ -86,8 +86,8 @@ static int rewrite (struct vmc_base *base, struct vmc_error *err)
 	int fd, result;
 
 	vmc_image_directory (base->facts->disk->path, directory);
-	if (vmc_rewrite_part (base->facts->disk->path, part, err) < 0 || measure_used (base, &used_bytes, err) < 0 || vmc_rewrite_check (&rewrite, used_bytes, err) < 0 ||
-	    vmc_base_step (base, "write the image anew", err) < 0)
+	if (vmc_rewrite_part (base->facts->disk->path, part, err) < 0 || measure_used (base, &used_bytes, err) < 0 ||
+	    vmc_rewrite_check (&rewrite, used_bytes, err) < 0 || vmc_base_step (base, "write the image anew", err) < 0)
 		return -1;
 	vmc_fault_point ("rewrite");
 	fd = vmc_rewrite_run (&rewrite, &base->free, between_copies, base, err);

@@ -22,8 +22,8 @@ struct vmc_disk {
 	char discard[VMC_NAME_SIZE];
 	char serial[VMC_NAME_SIZE];
 	char address
-		[VMC_NAME_SIZE]; /* as the agent writes it: "virtio 0000:00:04.0", "scsi 0:1:0" (without the host) */
-	char path[VMC_PATH_SIZE];     /* empty: no file or device of this host */
+		[VMC_NAME_SIZE];  /* as the agent writes it: "virtio 0000:00:04.0", "scsi 0:1:0" (without the host) */
+	char path[VMC_PATH_SIZE]; /* empty: no file or device of this host */
 	char protocol[VMC_NAME_SIZE]; /* of a disk on the network: "rbd", "nbd" */
 	char backing[VMC_CHAIN_MAX][VMC_PATH_SIZE];
 	char backing_format[VMC_CHAIN_MAX][VMC_NAME_SIZE];

@@ -44,7 +44,7 @@ struct vmc_disk_facts {
 	char why_no_punch[VMC_TEXT_SIZE]; /* empty: holes can be punched */
 
 	/* In the guest: the disk, and the filesystems that lie on it, at least in part. */
-	const struct vmc_list *devices;     /* struct vmc_device: all of the guest's */
+	const struct vmc_list *devices;      /* struct vmc_device: all of the guest's */
 	const struct vmc_device *guest_disk; /* NULL: not found */
 	const struct vmc_filesystem *filesystems[VMC_FILESYSTEMS_MAX];
 	size_t filesystem_count;

@@ -17,7 +17,7 @@
 struct vmc_guard {
 	struct vmc_process process;
 	struct vmc_nodes nodes; /* hold the locks */
-	char socket[108]; /* its path, empty when there is none */
+	char socket[108];       /* its path, empty when there is none */
 };
 
 #define VMC_CLEANUP_GUARD __attribute__ ((cleanup (vmc_guard_drop)))

@@ -463,7 +463,8 @@ int vmc_image_can_punch (const char *path, struct vmc_error *err)
 	fd = open_to_try (directory);
 	if (fd < 0)
 		return vmc_fail (err, VMC_REFUSED, errno,
-				 "cannot try whether the filesystem of '%s' can punch holes; --method=convert needs none",
+				 "cannot try whether the filesystem of '%s' can punch holes; --method=convert needs "
+				 "none",
 				 directory);
 	if (write (fd, data, sizeof data) != (ssize_t) sizeof data ||
 	    fallocate (fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, sizeof data) < 0)

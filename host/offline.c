@@ -134,8 +134,7 @@ static int keep_trusted (struct vmc_offline *offline, struct vmc_error *err)
 	VMC_CLEANUP_EXTENTS struct vmc_extents places = {0};
 	struct vmc_disk_report *report = offline->report;
 	const char *why;
-	int believed = vmc_lone_reader_trust (NULL, &offline->reading, &places, &offline->free, report, &why,
-					      err);
+	int believed = vmc_lone_reader_trust (NULL, &offline->reading, &places, &offline->free, report, &why, err);
 
 	if (believed < 0)
 		return -1;
@@ -431,8 +430,7 @@ int vmc_offline_disk (struct vmc_run *run, const struct vmc_domain_facts *domain
 	struct vmc_plan plan;
 
 	if (domain->local && (strcmp (disk->type, "file") == 0 || strcmp (disk->type, "block") == 0) &&
-	    disk->path[0] != 0 &&
-	    look (run, &complete, &facts, err) < 0)
+	    disk->path[0] != 0 && look (run, &complete, &facts, err) < 0)
 		return -1;
 	if (facts.image_known)
 		note_sizes (&facts.image, report);

@@ -116,8 +116,9 @@ static bool passes_discards (const struct vmc_disk *disk)
 static int check_qemu_agent (const struct vmc_disk_facts *facts, enum treatment treatment, struct vmc_error *err)
 {
 	if (treatment == CAN_ZERO)
-		return refuse (err, "qemu-guest-agent cannot fill anything with zeros; that needs vmcompact-agent in the "
-				    "guest");
+		return refuse (err,
+			       "qemu-guest-agent cannot fill anything with zeros; that needs vmcompact-agent in the "
+			       "guest");
 	if (treatment == CAN_TRIM && !passes_discards (facts->disk))
 		return refuse (err, "the disk has no discard='unmap', so QEMU drops what qemu-guest-agent trims; "
 				    "use --method=commit");
@@ -141,7 +142,8 @@ static uint64_t zero_gain (const struct vmc_disk_facts *facts)
 	uint64_t free_bytes = 0;
 
 	for (size_t i = 0; i < facts->filesystem_count; i++)
-		if (why_not (facts->filesystems[i], CAN_MAP)[0] != 0 && why_not (facts->filesystems[i], CAN_ZERO)[0] == 0)
+		if (why_not (facts->filesystems[i], CAN_MAP)[0] != 0 &&
+		    why_not (facts->filesystems[i], CAN_ZERO)[0] == 0)
 			free_bytes += facts->filesystems[i]->free_bytes;
 	return free_bytes < facts->image.allocated_bytes ? free_bytes : facts->image.allocated_bytes;
 }
@@ -224,7 +226,8 @@ static int check_image_here (const struct vmc_disk_facts *facts, struct vmc_erro
 	if (!is_remote (facts->disk))
 		return 0;
 	return vmc_fail (err, VMC_REFUSED, 0,
-			 "it is a disk on the network (%s): its image is not here, so only a trim can give its space back%s",
+			 "it is a disk on the network (%s): its image is not here, so only a trim can give its space "
+			 "back%s",
 			 facts->disk->protocol,
 			 strcmp (facts->disk->discard, "unmap") == 0 ? "" : ", and that needs discard='unmap'");
 }
@@ -296,11 +299,11 @@ static int plan_auto (const struct vmc_disk_facts *facts, struct vmc_plan *plan,
 	if (can_trim) {
 		*plan = (struct vmc_plan) {.method = VMC_METHOD_TRIM,
 					   .then = can_commit ? VMC_METHOD_COMMIT : VMC_METHOD_AUTO};
-		(void) snprintf (plan->reason, sizeof plan->reason,
-				 "%s", is_remote (facts->disk)
-				      ? "it is a disk on the network with discard='unmap'; what that brings cannot be "
-					"measured on this host"
-				      : "the disk has discard='unmap', so a trim is enough");
+		(void) snprintf (plan->reason, sizeof plan->reason, "%s",
+				 is_remote (facts->disk) ? "it is a disk on the network with discard='unmap'; what "
+							   "that brings cannot be "
+							   "measured on this host"
+							 : "the disk has discard='unmap', so a trim is enough");
 		return 0;
 	}
 	if (!can_commit) {

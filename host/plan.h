@@ -8,7 +8,7 @@
 struct vmc_plan {
 	enum vmc_method_choice method; /* never VMC_METHOD_AUTO */
 	bool zero;                     /* no method yet: the guest fills with zeros what is free */
-	enum vmc_method_choice then;   /* what follows, if that leaves something on the host; VMC_METHOD_AUTO: nothing */
+	enum vmc_method_choice then; /* what follows, if that leaves something on the host; VMC_METHOD_AUTO: nothing */
 	char reason[VMC_TEXT_SIZE];
 };
 

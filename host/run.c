@@ -291,8 +291,8 @@ static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vm
 	if (!run->options->dry_run)
 		return take_step (run, &plan, facts, report, next, err);
 	if (report->allocated_before_bytes != VMC_UNKNOWN)
-		report->reclaimable_bytes = vmc_plan_left_over (report->virtual_bytes, facts->free_bytes,
-								report->allocated_before_bytes);
+		report->reclaimable_bytes =
+			vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
 	return 0;
 }
 
@@ -328,8 +328,8 @@ static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, const
 	return result;
 }
 
-static int run_disk (struct vmc_run *run, const char *target, const struct next *wanted,
-		     struct vmc_disk_report *report, struct next *next, struct vmc_error *err)
+static int run_disk (struct vmc_run *run, const char *target, const struct next *wanted, struct vmc_disk_report *report,
+		     struct next *next, struct vmc_error *err)
 {
 	const struct vmc_disk *disk;
 

@@ -92,13 +92,16 @@ static int trim (struct vmc_run *run, const struct vmc_disk_facts *facts, struct
 {
 	uint64_t trimmed, after;
 
-	if (trim_all (run, facts, false, report, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
+	if (trim_all (run, facts, false, report, &trimmed, err) < 0 ||
+	    vmc_image_allocated (facts->disk->path, &after, err) < 0)
 		return -1;
-	if (after == VMC_UNKNOWN) /* what was trimmed before, and dropped, is sent again, for nothing tells that it was not */
+	if (after ==
+	    VMC_UNKNOWN) /* what was trimmed before, and dropped, is sent again, for nothing tells that it was not */
 		return trim_all (run, facts, true, report, &trimmed, err);
 	if (vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, after) == 0)
 		return 0;
-	if (trim_all (run, facts, true, report, &trimmed, err) < 0 || vmc_image_allocated (facts->disk->path, &after, err) < 0)
+	if (trim_all (run, facts, true, report, &trimmed, err) < 0 ||
+	    vmc_image_allocated (facts->disk->path, &after, err) < 0)
 		return -1;
 	if (vmc_plan_trim_dropped (report->virtual_bytes, trimmed, report->allocated_before_bytes, after))
 		return say_dropped (facts->disk, trimmed, err);

@@ -131,13 +131,15 @@ static int prove_ground (struct judgement *judgement, const struct vmc_device *g
 	place = where.count == 1 ? find_place (judgement->reading, &where.items[0]) : NULL;
 	if (place == NULL || !same_content (judgement->filesystem, ground, place)) {
 		(void) snprintf (why, size, "the base has no %s with its UUID at the place that the guest names",
-				 itself ? judgement->filesystem->type
-				 : ground->content[0] ? ground->content : "such volume");
+				 itself               ? judgement->filesystem->type
+				 : ground->content[0] ? ground->content
+						      : "such volume");
 		return 0;
 	}
 	data = itself ? 0 : place->data;
 	if (data == place->length) {
-		(void) snprintf (why, size, "it is not known where the data begin in the %s that it lies in", place->type);
+		(void) snprintf (why, size, "it is not known where the data begin in the %s that it lies in",
+				 place->type);
 		return 0;
 	}
 	return vmc_extents_add (&judgement->proven, place->offset + data, place->length - data, err) < 0 ? -1 : 1;

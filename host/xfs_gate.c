@@ -181,7 +181,8 @@ static int check_log (const unsigned char *super, struct vmc_xfs_geometry *geome
 
 	if (start == 0)
 		return vmc_xfs_refuse (err, "its log is not inside of it");
-	if (blocks < LOG_MIN_BLOCKS || blocks > LOG_MAX_BLOCKS || (uint64_t) blocks * geometry->block_bytes > LOG_MAX_BYTES)
+	if (blocks < LOG_MIN_BLOCKS || blocks > LOG_MAX_BLOCKS ||
+	    (uint64_t) blocks * geometry->block_bytes > LOG_MAX_BYTES)
 		return vmc_xfs_refuse (err, "its log has a size that no XFS has");
 	group_length = group < geometry->groups ? vmc_xfs_group_length (geometry, (uint32_t) group) : 0;
 	if (first < vmc_xfs_header_blocks (geometry) || first >= group_length || blocks > group_length - first)

@@ -27,23 +27,23 @@ static const struct vmc_field hello_result[] = {VMC_TEXT (struct vmc_hello_resul
 							  vmc_name_fields, struct vmc_name),
 						VMC_FIELDS_END};
 
-static const struct vmc_field filesystem_fields[] =
-	{VMC_TEXT (struct vmc_filesystem, filesystem),
-	 VMC_TEXT (struct vmc_filesystem, type),
-	 VMC_TEXT (struct vmc_filesystem, uuid),
-	 VMC_TEXT (struct vmc_filesystem, mount_point),
-	 VMC_LIST (struct vmc_filesystem, devices, VMC_DEVICES_MAX, vmc_name_fields, struct vmc_name),
-	 VMC_TEXT (struct vmc_filesystem, why_not_trim),
-	 VMC_TEXT (struct vmc_filesystem, why_not_map),
-	 VMC_TEXT (struct vmc_filesystem, why_not_zero),
-	 VMC_NUMBER (struct vmc_filesystem, size_bytes),
-	 VMC_NUMBER (struct vmc_filesystem, free_bytes),
-	 VMC_FIELDS_END};
+static const struct vmc_field filesystem_fields[] = {VMC_TEXT (struct vmc_filesystem, filesystem),
+						     VMC_TEXT (struct vmc_filesystem, type),
+						     VMC_TEXT (struct vmc_filesystem, uuid),
+						     VMC_TEXT (struct vmc_filesystem, mount_point),
+						     VMC_LIST (struct vmc_filesystem, devices, VMC_DEVICES_MAX,
+							       vmc_name_fields, struct vmc_name),
+						     VMC_TEXT (struct vmc_filesystem, why_not_trim),
+						     VMC_TEXT (struct vmc_filesystem, why_not_map),
+						     VMC_TEXT (struct vmc_filesystem, why_not_zero),
+						     VMC_NUMBER (struct vmc_filesystem, size_bytes),
+						     VMC_NUMBER (struct vmc_filesystem, free_bytes),
+						     VMC_FIELDS_END};
 static const struct vmc_field filesystems_result[] = {VMC_LIST (struct vmc_filesystems_result, filesystems,
 								VMC_FILESYSTEMS_MAX, filesystem_fields,
 								struct vmc_filesystem),
-						      VMC_LIST (struct vmc_filesystems_result, devices,
-								VMC_DEVICES_MAX, vmc_device_fields, struct vmc_device),
+						      VMC_LIST (struct vmc_filesystems_result, devices, VMC_DEVICES_MAX,
+								vmc_device_fields, struct vmc_device),
 						      VMC_FIELDS_END};
 
 static const struct vmc_field trim_params[] = {SESSION (struct vmc_trim_params),

@@ -60,7 +60,8 @@ struct vmc_filesystem {
 	char type[VMC_NAME_SIZE];
 	char uuid[VMC_NAME_SIZE];
 	char mount_point[VMC_TEXT_SIZE];
-	struct vmc_list devices; /* struct vmc_name: what it lies on; several with btrfs, none where that is not known */
+	struct vmc_list
+		devices; /* struct vmc_name: what it lies on; several with btrfs, none where that is not known */
 	char why_not_trim[VMC_TEXT_SIZE];
 	char why_not_map[VMC_TEXT_SIZE];
 	char why_not_zero[VMC_TEXT_SIZE];

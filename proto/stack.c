@@ -21,22 +21,24 @@ static const struct vmc_field target_fields[] = {VMC_NUMBER (struct vmc_target, 
 						 VMC_LIST (struct vmc_target, legs, VMC_LEGS_MAX, leg_fields,
 							   struct vmc_leg),
 						 VMC_FIELDS_END};
-const struct vmc_field vmc_device_fields[] =
-	{VMC_TEXT (struct vmc_device, device),
-	 VMC_TEXT (struct vmc_device, name),
-	 VMC_TEXT (struct vmc_device, kind),
-	 VMC_TEXT (struct vmc_device, content),
-	 VMC_TEXT (struct vmc_device, uuid),
-	 VMC_TEXT (struct vmc_device, serial),
-	 VMC_TEXT (struct vmc_device, address),
-	 VMC_TEXT (struct vmc_device, why_not_map),
-	 VMC_BOOL (struct vmc_device, encrypted),
-	 VMC_NUMBER (struct vmc_device, bytes),
-	 VMC_LIST (struct vmc_device, below, VMC_DEVICES_MAX, vmc_name_fields, struct vmc_name),
-	 VMC_LIST (struct vmc_device, targets, VMC_TARGETS_MAX, target_fields, struct vmc_target),
-	 VMC_FIELDS_END};
-static const struct vmc_field list_fields[] = {
-	{"devices", VMC_FIELD_LIST, 0, VMC_DEVICES_MAX, vmc_device_fields, sizeof (struct vmc_device)}, VMC_FIELDS_END};
+const struct vmc_field vmc_device_fields[] = {VMC_TEXT (struct vmc_device, device),
+					      VMC_TEXT (struct vmc_device, name),
+					      VMC_TEXT (struct vmc_device, kind),
+					      VMC_TEXT (struct vmc_device, content),
+					      VMC_TEXT (struct vmc_device, uuid),
+					      VMC_TEXT (struct vmc_device, serial),
+					      VMC_TEXT (struct vmc_device, address),
+					      VMC_TEXT (struct vmc_device, why_not_map),
+					      VMC_BOOL (struct vmc_device, encrypted),
+					      VMC_NUMBER (struct vmc_device, bytes),
+					      VMC_LIST (struct vmc_device, below, VMC_DEVICES_MAX, vmc_name_fields,
+							struct vmc_name),
+					      VMC_LIST (struct vmc_device, targets, VMC_TARGETS_MAX, target_fields,
+							struct vmc_target),
+					      VMC_FIELDS_END};
+static const struct vmc_field list_fields[] = {{"devices", VMC_FIELD_LIST, 0, VMC_DEVICES_MAX, vmc_device_fields,
+						sizeof (struct vmc_device)},
+					       VMC_FIELDS_END};
 
 void vmc_stack_clear (struct vmc_list *devices)
 {
@@ -271,7 +273,8 @@ static int map_range (struct walk *walk, const char *name, uint64_t start, uint6
 			 target_end = targets[i].start + targets[i].length,
 			 to = target_end < start + length ? target_end : start + length;
 
-		if (from < to && map_target (walk, &targets[i], from - targets[i].start, to - targets[i].start, err) < 0)
+		if (from < to &&
+		    map_target (walk, &targets[i], from - targets[i].start, to - targets[i].start, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -28,19 +28,20 @@ struct vmc_target {
 };
 
 struct vmc_device {
-	char device[VMC_NAME_SIZE];  /* "253:0" */
-	char name[VMC_NAME_SIZE];    /* "vda", "dm-0" */
-	char kind[VMC_NAME_SIZE];    /* "disk", "partition", "LVM", "LUKS", "device-mapper", "RAID" */
-	char content[VMC_NAME_SIZE]; /* what libblkid sees in it: "LVM2_member", "ext4"; may be empty */
-	char uuid[VMC_NAME_SIZE];    /* of that */
-	char serial[VMC_NAME_SIZE];  /* of a disk */
-	char address[VMC_NAME_SIZE]; /* of a disk: "virtio 0000:00:04.0", "scsi 0:0:1:0", or empty */
+	char device[VMC_NAME_SIZE];      /* "253:0" */
+	char name[VMC_NAME_SIZE];        /* "vda", "dm-0" */
+	char kind[VMC_NAME_SIZE];        /* "disk", "partition", "LVM", "LUKS", "device-mapper", "RAID" */
+	char content[VMC_NAME_SIZE];     /* what libblkid sees in it: "LVM2_member", "ext4"; may be empty */
+	char uuid[VMC_NAME_SIZE];        /* of that */
+	char serial[VMC_NAME_SIZE];      /* of a disk */
+	char address[VMC_NAME_SIZE];     /* of a disk: "virtio 0000:00:04.0", "scsi 0:0:1:0", or empty */
 	char why_not_map[VMC_TEXT_SIZE]; /* empty, or why ranges cannot be followed through it */
 	bool encrypted;                  /* what is written to it reads as something else below */
-	bool takes_space;                /* what is written to it may need new space below; only the agent knows, it is not sent */
+	bool takes_space; /* what is written to it may need new space below; only the agent knows, it is not sent */
 	uint64_t bytes;
-	struct vmc_list below;   /* struct vmc_name: all devices that it lies on, understood or not */
-	struct vmc_list targets; /* struct vmc_target, sorted, without gaps; none for a disk and where why_not_map says why */
+	struct vmc_list below; /* struct vmc_name: all devices that it lies on, understood or not */
+	struct vmc_list
+		targets; /* struct vmc_target, sorted, without gaps; none for a disk and where why_not_map says why */
 };
 
 extern const struct vmc_field vmc_device_fields[];

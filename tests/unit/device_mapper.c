@@ -82,8 +82,10 @@ static void encryption_is_read_and_said (void **state)
 
 static void what_moves_blocks_is_given_up_and_named (void **state)
 {
-	static const char *const types[] = {"thin", "thin-pool", "snapshot", "snapshot-origin", "cache", "mirror", "raid", "multipath",
-					    "verity", "integrity", "zero", "error", "writecache", "era", "clone", "vdo"};
+	static const char *const types[] = {"thin",       "thin-pool", "snapshot", "snapshot-origin",
+					    "cache",      "mirror",    "raid",     "multipath",
+					    "verity",     "integrity", "zero",     "error",
+					    "writecache", "era",       "clone",    "vdo"};
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (types); i++) {
@@ -131,10 +133,8 @@ static void what_cannot_be_read_is_given_up (void **state)
 #define TABLE_TEST(function) cmocka_unit_test_setup_teardown (function, set_up, tear_down)
 
 static const struct CMUnitTest tests[] = {
-	TABLE_TEST (pieces_of_a_volume_are_read),
-	TABLE_TEST (stripes_are_read),
-	TABLE_TEST (encryption_is_read_and_said),
-	TABLE_TEST (what_moves_blocks_is_given_up_and_named),
+	TABLE_TEST (pieces_of_a_volume_are_read),     TABLE_TEST (stripes_are_read),
+	TABLE_TEST (encryption_is_read_and_said),     TABLE_TEST (what_moves_blocks_is_given_up_and_named),
 	TABLE_TEST (what_cannot_be_read_is_given_up),
 };
 

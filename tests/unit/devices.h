@@ -43,7 +43,8 @@ static inline void add_leg (struct vmc_device *device, const char *below, uint64
 }
 
 /* One that lies, as it is, on a part of another. */
-static inline struct vmc_device *add_part (const char *name, const char *kind, uint64_t bytes, const char *below, uint64_t offset)
+static inline struct vmc_device *add_part (const char *name, const char *kind, uint64_t bytes, const char *below,
+					   uint64_t offset)
 {
 	struct vmc_device *device = add_device (name, kind, bytes);
 

@@ -78,8 +78,7 @@ static void assert_no_disk (const struct vmc_disk *disk, const struct fs *all, s
 static void the_only_disk_of_that_size_is_it (void **state)
 {
 	struct vmc_disk disk = make_disk ("virtio", "virtio 0000:00:04.0", "");
-	struct fs all[] = {make_fs ("vdb", "virtio 0000:00:05.0", ""),
-				       make_fs ("vda", "virtio 0000:00:04.0", "")};
+	struct fs all[] = {make_fs ("vdb", "virtio 0000:00:05.0", ""), make_fs ("vda", "virtio 0000:00:04.0", "")};
 	struct vmc_disk_facts facts;
 
 	(void) state;
@@ -137,8 +136,7 @@ static void the_size_must_be_the_same (void **state)
 static void the_bus_must_be_the_same (void **state)
 {
 	struct vmc_disk virtio = make_disk ("virtio", "", ""), scsi = make_disk ("scsi", "", "");
-	struct fs on_virtio = make_fs ("vda", "virtio 0000:00:04.0", ""),
-			      on_scsi = make_fs ("sda", "scsi 0:0:0:0", "");
+	struct fs on_virtio = make_fs ("vda", "virtio 0000:00:04.0", ""), on_scsi = make_fs ("sda", "scsi 0:0:0:0", "");
 
 	(void) state;
 	assert_no_disk (&virtio, &on_scsi, 1, "no filesystem mounted");
@@ -190,9 +188,8 @@ static void a_serial_is_not_a_prefix (void **state)
 static void the_address_tells_disks_of_one_size_apart (void **state)
 {
 	struct vmc_disk disk = make_disk ("virtio", "virtio 0000:00:05.0", "");
-	struct fs all[] = {make_fs ("vda", "virtio 0000:00:04.0", ""),
-				       make_fs ("vdb", "virtio 0000:00:05.0", ""),
-				       make_fs ("vdc", "virtio 0000:00:06.0", "")};
+	struct fs all[] = {make_fs ("vda", "virtio 0000:00:04.0", ""), make_fs ("vdb", "virtio 0000:00:05.0", ""),
+			   make_fs ("vdc", "virtio 0000:00:06.0", "")};
 	struct vmc_disk_facts facts;
 
 	(void) state;
@@ -217,8 +214,7 @@ static void the_host_of_a_scsi_address_does_not_count (void **state)
 static void several_without_a_hint_cannot_be_told_apart (void **state)
 {
 	struct vmc_disk disk = make_disk ("virtio", "", "");
-	struct fs all[] = {make_fs ("vda", "virtio 0000:00:04.0", ""),
-				       make_fs ("vdb", "virtio 0000:00:05.0", "")};
+	struct fs all[] = {make_fs ("vda", "virtio 0000:00:04.0", ""), make_fs ("vdb", "virtio 0000:00:05.0", "")};
 
 	(void) state;
 	assert_no_disk (&disk, all, 2, "cannot be told");
@@ -260,8 +256,11 @@ static void a_filesystem_over_two_disks_has_its_share_on_each (void **state)
 	struct vmc_leg here = {"vda", 0}, there = {"vdb", 0};
 	struct vmc_target targets[] = {{0, 1024, 0, {&here, 1}}, {1024, 2048, 0, {&there, 1}}};
 	struct vmc_name below[] = {{"vda"}, {"vdb"}};
-	struct vmc_device volume = {
-		.device = "lv", .kind = "LVM", .bytes = 3072, .below = {below, 2}, .targets = {targets, 2}};
+	struct vmc_device volume = {.device = "lv",
+				    .kind = "LVM",
+				    .bytes = 3072,
+				    .below = {below, 2},
+				    .targets = {targets, 2}};
 	struct vmc_disk_facts facts = {.disk = &disk};
 	struct vmc_error err;
 

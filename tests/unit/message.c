@@ -113,7 +113,12 @@ static void filesystems_result_goes_through (void **state)
 		{.filesystem = "f2", .size_bytes = INT64_MAX - 1},
 	};
 	struct vmc_device devices[] = {
-		{.device = "254:0", .name = "vda", .kind = "disk", .serial = "s", .address = "virtio 0000:00:04.0", .bytes = 9},
+		{.device = "254:0",
+		 .name = "vda",
+		 .kind = "disk",
+		 .serial = "s",
+		 .address = "virtio 0000:00:04.0",
+		 .bytes = 9},
 		{.device = "254:1",
 		 .name = "vda1",
 		 .kind = "partition",

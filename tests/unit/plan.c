@@ -371,8 +371,9 @@ static void a_disk_on_the_network_is_only_trimmed (void **state)
 	strcpy (disk.type, "network");
 	strcpy (disk.protocol, "rbd");
 	facts.image_known = false;
-	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "on the network (rbd): its image is not here, so only a trim can "
-						      "give its space back, and that needs discard='unmap'");
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED,
+			"on the network (rbd): its image is not here, so only a trim can "
+			"give its space back, and that needs discard='unmap'");
 	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "only a trim can give its space back");
 	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "only a trim can give its space back");
 	strcpy (disk.discard, "unmap");
@@ -739,8 +740,7 @@ static void other_names_forbid_a_convert (void **state)
 static void a_new_or_old_image_in_the_way_forbids_a_convert (void **state)
 {
 	static const char *const names[] = {"/images/vm1.qcow2.vmcompact-new", "/images/vm1.qcow2.vmcompact-old",
-					    "/images/vm1.qcow2.vmcompact-swap",
-					    "/images/vm1.qcow2.vmcompact-overlay2"};
+					    "/images/vm1.qcow2.vmcompact-swap", "/images/vm1.qcow2.vmcompact-overlay2"};
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (names); i++) {

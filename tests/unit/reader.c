@@ -177,7 +177,8 @@ static void what_is_in_use_is_told (void **state)
 		{"-O ^has_journal", "debugfs -w -R 'feature needs_recovery' $DISK", false, true},
 		/* A member of a RAID, by what lies at its end. */
 		{"",
-		 "debugfs -w -R 'feature needs_recovery' $DISK; printf '\\374N+\\251\\0\\0\\0\\0Z\\0\\0\\0' | dd of=$DISK "
+		 "debugfs -w -R 'feature needs_recovery' $DISK; printf '\\374N+\\251\\0\\0\\0\\0Z\\0\\0\\0' | dd "
+		 "of=$DISK "
 		 "bs=1 seek=67043328 conv=notrunc",
 		 false, true},
 		{"", "mkfs.ext4 -q -F -t ext4 $DISK && dd if=/dev/zero of=$DISK bs=1024 seek=1 count=1 conv=notrunc",
@@ -294,7 +295,8 @@ static void make_striped (struct file_source *inner, struct file_source *disk)
 	*inner = file_source_make (64 * MIB);
 	*disk = file_source_make (100 * MIB);
 	file_source_run (inner, "mkfs.ext4 -q -F -b 4096 -U " UUID " $DISK");
-	file_source_run (disk, "printf 'label: dos\\nstart=2048,size=81920\\nstart=86016,size=81920\\n' | sfdisk --no-reread $DISK");
+	file_source_run (disk, "printf 'label: dos\\nstart=2048,size=81920\\nstart=86016,size=81920\\n' | sfdisk "
+			       "--no-reread $DISK");
 	for (uint64_t chunk = 0; chunk < 64 * MIB / CHUNK; chunk++) {
 		file_source_get (inner, chunk * CHUNK, bytes, CHUNK);
 		file_source_put (disk, legs[chunk % 2] + chunk / 2 * CHUNK, bytes, CHUNK);
@@ -339,7 +341,8 @@ static void get_truth (struct file_source *inner, struct vmc_extents *truth)
 
 	assert_int_equal (vmc_ext4_map (&inner->source, 0, 64 * MIB, &geometry, &inside, &err), 0);
 	for (size_t i = 0; i < inside.count; i++)
-		for (uint64_t at = inside.items[i].start; at < inside.items[i].start + inside.items[i].length; at += 4096) {
+		for (uint64_t at = inside.items[i].start; at < inside.items[i].start + inside.items[i].length;
+		     at += 4096) {
 			uint64_t chunk = at / CHUNK, leg = chunk % 2 ? 43 * MIB : 2 * MIB;
 
 			assert_int_equal (vmc_extents_add (truth, leg + chunk / 2 * CHUNK + at % CHUNK, 4096, &err), 0);
@@ -587,8 +590,8 @@ static void measure (int fd, uint64_t disk_bytes, long *result)
 	struct rusage usage;
 	struct vmc_error err;
 
-	if (vmc_reader_run (fd, disk_bytes, NULL, start_ms + LONG_MS, &reading, &err) < 0 || !reading.places[0].usable ||
-	    getrusage (RUSAGE_CHILDREN, &usage) < 0) {
+	if (vmc_reader_run (fd, disk_bytes, NULL, start_ms + LONG_MS, &reading, &err) < 0 ||
+	    !reading.places[0].usable || getrusage (RUSAGE_CHILDREN, &usage) < 0) {
 		(void) printf ("# %s\n", reading.count == 1 ? reading.places[0].why_not : err.text);
 		(void) fflush (stdout);
 		_exit (1);

@@ -18,8 +18,13 @@ static void anything_else_is_not_known (void **state)
 {
 	static const struct {
 		const char *type, *status;
-	} cases[] = {{"linear", ""}, {"thin-pool", "0 12/1024 5/800 -"}, {"thin", "Fail"}, {"thin", "Error"}, {"thin", ""},
-		     {"thin", "-5 7"}, {"thin", "99999999999999999999 1"}};
+	} cases[] = {{"linear", ""},
+		     {"thin-pool", "0 12/1024 5/800 -"},
+		     {"thin", "Fail"},
+		     {"thin", "Error"},
+		     {"thin", ""},
+		     {"thin", "-5 7"},
+		     {"thin", "99999999999999999999 1"}};
 	uint64_t bytes = 77;
 
 	(void) state;

@@ -19,7 +19,8 @@ static struct vmc_reading reading;
 static struct vmc_extents agent_map, result;
 static struct vmc_disk_report report;
 
-static void make_filesystem (struct vmc_filesystem *filesystem, const char *type, struct vmc_name *on, const char *device)
+static void make_filesystem (struct vmc_filesystem *filesystem, const char *type, struct vmc_name *on,
+			     const char *device)
 {
 	*filesystem = (struct vmc_filesystem) {.devices = {on, 1}};
 	strcpy (filesystem->filesystem, type);

@@ -17,10 +17,10 @@
  * Other filesystems, and ext4 without extents: zeros are written to such a file, past the page cache where that can be done.
  *
  * The guest must not notice. The space that is available to everybody is never brought below the reserve: it is looked at before
- * and after each slice, before each piece, and every 20 ms while a rate is kept; a slice is half of what is left to take, or a
- * quarter of the reserve where that is more, and 1 GiB at most. When it is found below the reserve, others write, and all that was
- * reserved is given back at once, zeroed or not; the job ends there, for it was near its end. A kill, by the agent or by the kernel
- * when the agent dies, gives it back as well: nobody else has the files.
+ * and after each slice, before each piece, and every 20 ms while a rate is kept; a slice is a quarter of the reserve at most. When
+ * it is found below the reserve, others write, and all that was reserved is given back at once, zeroed or not; the job ends there,
+ * for it was near its end. A kill, by the agent or by the kernel when the agent dies, gives it back as well: nobody else has
+ * the files.
  *
  * What remains:
  *
@@ -167,15 +167,14 @@ static int pace (struct zero *zero, struct vmc_error *err)
 /* How much to take next; 0: nothing any more. */
 static int next_slice (struct zero *zero, uint64_t *bytes, struct vmc_error *err)
 {
-	uint64_t rate = zero->job->rate_bytes_per_s, slice = SLICE_MAX_BYTES, usable, part;
+	uint64_t rate = zero->job->rate_bytes_per_s, slice = SLICE_MAX_BYTES, usable;
 	struct statvfs space;
 
 	if (look (zero, &space, err) < 0)
 		return -1;
 	usable = usable_bytes (zero, &space);
-	part = usable / 2 > zero->reserve_bytes / RESERVE_SLICES ? usable / 2 : zero->reserve_bytes / RESERVE_SLICES;
-	if (slice > part)
-		slice = part;
+	if (slice > zero->reserve_bytes / RESERVE_SLICES)
+		slice = zero->reserve_bytes / RESERVE_SLICES;
 	if (rate != 0 && slice > rate / SLICES_A_SECOND)
 		slice = rate / SLICES_A_SECOND;
 	if (slice < SLICE_MIN_BYTES)

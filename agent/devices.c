@@ -119,6 +119,27 @@ static void describe_address (const char *directory, struct vmc_device *device)
 	vmc_text_copy (device->address, sizeof device->address, text);
 }
 
+/* A SCSI disk has it in its vital product data, page 0x80 (SPC-4, 7.8.14): four bytes, the last of which is the length. */
+static void describe_unit_serial (const char *directory, struct vmc_device *device)
+{
+	unsigned char page[4 + VMC_NAME_SIZE] = {0};
+	char path[PATH_MAX];
+	ssize_t got = -1;
+	int fd;
+
+	if (snprintf (path, sizeof path, "%s/device/vpd_pg80", directory) >= (int) sizeof path)
+		return;
+	fd = open (path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		got = read (fd, page, sizeof page - 1);
+		(void) close (fd);
+	}
+	if (got <= 4 || page[1] != 0x80 || page[2] != 0 || page[3] > got - 4)
+		return;
+	page[4 + page[3]] = 0;
+	vmc_text_copy (device->serial, sizeof device->serial, (const char *) page + 4);
+}
+
 static void describe_disk (const char *directory, struct vmc_device *device)
 {
 	char serial[VMC_NAME_SIZE];
@@ -126,6 +147,8 @@ static void describe_disk (const char *directory, struct vmc_device *device)
 	vmc_text_copy (device->kind, sizeof device->kind, VMC_KIND_DISK);
 	if (vmc_sysfs_text (directory, "serial", serial, sizeof serial))
 		vmc_text_copy (device->serial, sizeof device->serial, serial);
+	else
+		describe_unit_serial (directory, device);
 	describe_address (directory, device);
 }
 
@@ -136,13 +159,14 @@ static void probe_content (dev_t number, struct vmc_device *device)
 	blkid_probe probe = fd < 0 ? NULL : blkid_new_probe ();
 	const char *value;
 
+	device->probed = true;
 	if (probe != NULL && blkid_probe_set_device (probe, fd, 0, 0) == 0) {
 		(void) blkid_probe_enable_superblocks (probe, 1);
 		(void) blkid_probe_set_superblocks_flags (probe, BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE);
 		if (blkid_do_safeprobe (probe) == 0) {
 			if (blkid_probe_lookup_value (probe, "TYPE", &value, NULL) == 0)
 				vmc_text_copy (device->content, sizeof device->content, value);
-			if (blkid_probe_lookup_value (probe, "UUID", &value, NULL) == 0)
+			if (blkid_probe_lookup_value (probe, vmc_stack_uuid_tag (device->content), &value, NULL) == 0)
 				vmc_text_copy (device->uuid, sizeof device->uuid, value);
 		}
 	}
@@ -268,12 +292,16 @@ static void settle_table (struct vmc_device *device)
 
 int vmc_devices_add (struct vmc_list *list, dev_t number, bool probe, struct vmc_error *err)
 {
-	struct vmc_device device = {0}, *items;
+	struct vmc_device device = {0}, *items, *known;
 	char name[VMC_NAME_SIZE];
 
 	vmc_device_name (number, name);
-	if (vmc_stack_find (list, name) != NULL)
+	known = (struct vmc_device *) vmc_stack_find (list, name);
+	if (known != NULL) {
+		if (probe && !known->probed)
+			probe_content (number, known);
 		return 0;
+	}
 	if (describe (list, &device, number, probe, err) < 0) {
 		vmc_fields_clear (vmc_device_fields, &device);
 		return -1;
@@ -290,4 +318,30 @@ int vmc_devices_add (struct vmc_list *list, dev_t number, bool probe, struct vmc
 	items[list->count++] = device;
 	list->items = items;
 	return 0;
+}
+
+/* One entry of /sys/block: a loop device, a piece of memory, a stacked device has no "device", a CD-ROM has, but is none. */
+static int add_disk (struct vmc_list *list, const char *name, struct vmc_error *err)
+{
+	char directory[PATH_MAX];
+	dev_t number;
+
+	if (name[0] == '.' || strncmp (name, "sr", 2) == 0 ||
+	    snprintf (directory, sizeof directory, "/sys/block/%s", name) >= (int) sizeof directory ||
+	    !vmc_sysfs_exists (directory, "device") || !vmc_sysfs_device (directory, &number))
+		return 0;
+	return vmc_devices_add (list, number, false, err);
+}
+
+int vmc_devices_add_disks (struct vmc_list *list, struct vmc_error *err)
+{
+	DIR *disks = opendir ("/sys/block");
+	struct dirent *entry;
+	int result = 0;
+
+	while (disks != NULL && result == 0 && (entry = readdir (disks)) != NULL)
+		result = add_disk (list, entry->d_name, err);
+	if (disks != NULL)
+		(void) closedir (disks);
+	return result;
 }

@@ -8,9 +8,14 @@
 
 /* Add the block device NUMBER and all that it lies on to LIST (struct vmc_device; vmc_stack_clear), the lower ones first;
  * what is in it already is not added again. PROBE: ask libblkid what is in each; else that stays empty. What cannot be
- * found out about a device, or followed through it, is said in its why_not_map. -1: no memory. */
+ * found out about a device, or followed through it, is said in its why_not_map. -1: no memory, or (VMC_UNSUPPORTED) there are
+ * too many. */
 int vmc_devices_add (struct vmc_list *list, dev_t number, bool probe, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
+
+/* Add all disks that the guest has on a bus, unprobed: one that nothing lies on may be the one that the host means. -1: no memory,
+ * or (VMC_UNSUPPORTED) too many. */
+int vmc_devices_add_disks (struct vmc_list *list, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* The name of NUMBER in such a list, "253:0", into a buffer of VMC_NAME_SIZE. */
 void vmc_device_name (dev_t number, char *name) __attribute__ ((nonnull));

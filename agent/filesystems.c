@@ -96,6 +96,19 @@ static int add_devices (const struct vmc_mount *mount, bool probe, struct vmc_li
 
 /* --- what can be done ----------------------------------------------------------------------------- */
 
+/* A module that hooks into devices, for backups, and keeps what is overwritten, or NULL. It sees what is written and discarded
+ * from inside of the guest, but not what the host gives back. */
+static const char *snapshot_module (void)
+{
+	static const char *const names[] = {"veeamsnap", "blksnap",      "bdevfilter",
+					    "dattobd",   "elastio_snap", "snapapi26"};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (vmc_sysfs_exists ("/sys/module", names[i]))
+			return names[i];
+	return NULL;
+}
+
 static void say_why_not_map (const struct vmc_mount *mount, const struct vmc_list *devices,
 			     struct vmc_filesystem *filesystem)
 {
@@ -103,8 +116,12 @@ static void say_why_not_map (const struct vmc_mount *mount, const struct vmc_lis
 
 	if (strcmp (filesystem->type, "ext4") != 0 && strcmp (filesystem->type, "xfs") != 0)
 		why_not (filesystem->why_not_map, "its type cannot be mapped, only ext4 and XFS");
-	else if (!vmc_fsmap_available (mount))
-		why_not (filesystem->why_not_map, "the guest's kernel cannot map it (FS_IOC_GETFSMAP)");
+	else if (vmc_fsmap_why_not (mount)[0] != 0)
+		why_not (filesystem->why_not_map, vmc_fsmap_why_not (mount));
+	else if (snapshot_module () != NULL)
+		(void) snprintf (filesystem->why_not_map, sizeof filesystem->why_not_map,
+				 "the kernel module '%s' can keep a snapshot of what is free, and no table shows it",
+				 snapshot_module ());
 	else
 		why_not (filesystem->why_not_map, vmc_stack_why_not_map (devices, names[0].name));
 }
@@ -182,9 +199,15 @@ int vmc_filesystem_describe (const struct vmc_mount *mount, bool probe, struct v
 	(void) snprintf (filesystem->filesystem, sizeof filesystem->filesystem, "%u:%u", mount->major, mount->minor);
 	vmc_text_copy (filesystem->type, sizeof filesystem->type, mount->type);
 	vmc_text_copy (filesystem->mount_point, sizeof filesystem->mount_point, mount->mount_point);
-	if (add_devices (mount, probe, devices, filesystem, err) < 0)
-		return -1;
-	say_why_not_map (mount, devices, filesystem);
+	if (add_devices (mount, probe, devices, filesystem, err) < 0) {
+		if (err->code != VMC_UNSUPPORTED)
+			return -1;
+		vmc_filesystem_clear (filesystem); /* of its devices, as many as they are */
+		why_not (filesystem->why_not_map, err->text);
+		why_not (filesystem->why_not_zero, err->text);
+	}
+	if (filesystem->why_not_map[0] == 0)
+		say_why_not_map (mount, devices, filesystem);
 	say_why_not_trim (mount, filesystem);
 	say_why_not_zero (mount, devices, filesystem);
 	describe_space (mount, filesystem);
@@ -222,6 +245,8 @@ int vmc_filesystems_list (struct vmc_filesystems_result *result, struct vmc_erro
 	if (filesystems == NULL)
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the list of filesystems");
 	result->filesystems.items = filesystems;
+	if (vmc_devices_add_disks (&result->devices, err) < 0)
+		return -1;
 	for (size_t i = 0; i < mounts.count; i++) {
 		result->filesystems.count++;
 		if (vmc_filesystem_describe (&mounts.items[i], true, &result->devices, &filesystems[i], err) < 0)

@@ -44,17 +44,21 @@ static struct fsmap_head *new_head (unsigned records)
 	return head;
 }
 
-bool vmc_fsmap_available (const struct vmc_mount *mount)
+const char *vmc_fsmap_why_not (const struct vmc_mount *mount)
 {
 	struct fsmap_head *head = new_head (1);
 	struct vmc_error ignored;
 	int fd = head ? vmc_mount_open (mount, &ignored) : -1;
-	bool available = fd < 0 || ioctl (fd, FS_IOC_GETFSMAP, head) == 0 || (errno != ENOTTY && errno != EOPNOTSUPP);
+	const char *why = "";
 
+	if (fd < 0)
+		why = "it cannot be opened where it is mounted; something else may be mounted over it";
+	else if (ioctl (fd, FS_IOC_GETFSMAP, head) < 0 && (errno == ENOTTY || errno == EOPNOTSUPP))
+		why = "the guest's kernel cannot map it (FS_IOC_GETFSMAP)";
 	if (fd >= 0)
 		(void) close (fd);
 	free (head);
-	return available;
+	return why;
 }
 
 int vmc_fsmap_free (int fd, dev_t device, struct vmc_extents *map, bool *complete, struct vmc_error *err)

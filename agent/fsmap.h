@@ -8,8 +8,8 @@
 #include "extent.h"
 #include "mounts.h"
 
-/* Has the kernel such a map of the filesystem at MOUNT? True also where that cannot be tried. */
-bool vmc_fsmap_available (const struct vmc_mount *mount) __attribute__ ((nonnull));
+/* Why the kernel has no such map of the filesystem at MOUNT, or it cannot be asked for one; empty: it has. */
+const char *vmc_fsmap_why_not (const struct vmc_mount *mount) __attribute__ ((nonnull, returns_nonnull));
 
 /* Add the free ranges of the filesystem behind FD to MAP, as positions on its block device DEVICE. The map is true only while
  * the filesystem is frozen. *COMPLETE becomes false when MAP is full (VMC_MAP_MAX_RANGES). Ranges of other devices (an

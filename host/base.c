@@ -159,12 +159,18 @@ int vmc_base_draw (struct vmc_base *base, const struct vmc_allocation *allocatio
 	return vmc_report_draw (base->report, &allocated, &base->free, err);
 }
 
+int vmc_base_meanwhile (void *opaque, struct vmc_error *err)
+{
+	struct vmc_base *base = opaque;
+
+	return vmc_guard_check (&base->guard, err) < 0 || check_room (base, err) < 0 ? -1
+										     : vmc_run_check (base->run, err);
+}
+
 int vmc_base_go_on (struct vmc_base *base, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
 	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&base->guard, err) < 0 || check_room (base, err) < 0)
-		return -1;
-	return vmc_run_check (base->run, err);
+	return vmc_base_meanwhile (base, err);
 }
 
 /* Is the domain on the new image, if there was one for it? What was given up may have come to its end all the same. */

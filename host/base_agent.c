@@ -43,6 +43,7 @@ static int thaw (struct vmc_base *base, struct vmc_error *err)
 
 static int read_base (struct vmc_base *base, struct vmc_error *err)
 {
+	const struct vmc_meanwhile meanwhile = {vmc_base_meanwhile, base};
 	struct vmc_claims claims = {0};
 	int fd = -1, result = vmc_trust_claims (base->facts, &claims, err);
 
@@ -50,7 +51,7 @@ static int read_base (struct vmc_base *base, struct vmc_error *err)
 		fd = vmc_guard_connect (&base->guard, err);
 	if (fd >= 0) {
 		result = vmc_reader_run (fd, base->report->virtual_bytes, &claims, vmc_now_ms () + VMC_BASE_READER_MS,
-					 &base->reading, err);
+					 &meanwhile, &base->reading, err);
 		(void) close (fd);
 	}
 	free (claims.filesystems.items);

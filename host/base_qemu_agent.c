@@ -17,15 +17,15 @@
 #include "clock.h"
 #include "lone_reader.h"
 
-static int read_through (struct vmc_base *base, struct vmc_guard *guard, struct vmc_reading *reading,
-			 struct vmc_error *err)
+static int read_through (struct vmc_base *base, struct vmc_guard *guard, const struct vmc_meanwhile *meanwhile,
+			 struct vmc_reading *reading, struct vmc_error *err)
 {
 	int fd = vmc_guard_connect (guard, err), result;
 
 	if (fd < 0)
 		return -1;
-	result = vmc_reader_run (fd, base->report->virtual_bytes, NULL, vmc_now_ms () + VMC_BASE_READER_MS, reading,
-				 err);
+	result = vmc_reader_run (fd, base->report->virtual_bytes, NULL, vmc_now_ms () + VMC_BASE_READER_MS, meanwhile,
+				 reading, err);
 	(void) close (fd);
 	return result;
 }
@@ -38,7 +38,7 @@ static int look (struct vmc_base *base, struct vmc_error *err)
 	base->freeze.max_ms = base->run->options->freeze_timeout_ms;
 	if (vmc_base_step (base, "look at the disk", err) < 0 ||
 	    vmc_guard_look (&peek, base->run->domain.uuid, disk->format, disk->path, err) < 0 ||
-	    read_through (base, &peek, &base->look, err) < 0)
+	    read_through (base, &peek, NULL, &base->look, err) < 0)
 		return -1;
 	return vmc_lone_reader_check (&base->look, err);
 }
@@ -65,7 +65,9 @@ static int find_free (struct vmc_base *base, struct vmc_error *err)
 	const char *why;
 	int believed;
 
-	if (read_through (base, &base->guard, &base->reading, err) < 0)
+	const struct vmc_meanwhile meanwhile = {vmc_base_meanwhile, base};
+
+	if (read_through (base, &base->guard, &meanwhile, &base->reading, err) < 0)
 		return -1;
 	believed = vmc_lone_reader_trust (&base->look, &base->reading, &places, &base->free, report, &why, err);
 	if (believed < 0)

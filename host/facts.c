@@ -22,7 +22,7 @@ static bool same_bus (const struct vmc_disk *disk, const struct vmc_device *devi
 	return device->address[0] == 0 || strncmp (device->address, prefix, strlen (prefix)) == 0;
 }
 
-/* A serial that both know decides; else the address, where both know it. The kernel cuts the serial of a virtio disk after 20
+/* A serial that both know decides; else the address that the XML has. The kernel cuts the serial of a virtio disk after 20
  * characters. */
 static bool may_be (const struct vmc_disk *disk, uint64_t virtual_bytes, const struct vmc_device *device)
 {
@@ -30,7 +30,28 @@ static bool may_be (const struct vmc_disk *disk, uint64_t virtual_bytes, const s
 		return false;
 	if (disk->serial[0] != 0 && device->serial[0] != 0)
 		return strncmp (disk->serial, device->serial, 20) == 0;
-	return disk->address[0] == 0 || device->address[0] == 0 || same_address (disk->address, device->address);
+	return disk->address[0] == 0 || same_address (disk->address, device->address);
+}
+
+static bool is_there (const struct vmc_list *devices, const char *address)
+{
+	const struct vmc_device *all = devices->items;
+
+	for (size_t i = 0; i < devices->count; i++)
+		if (strcmp (all[i].kind, VMC_KIND_DISK) == 0 && same_address (address, all[i].address))
+			return true;
+	return false;
+}
+
+/* The firmware of a guest need not number its PCI buses as libvirt's XML does: a bridge shifts them. Then the address of one disk is
+ * that of another one, and one of them has none. Has each disk of the XML one of the guest's at its address? */
+static bool addresses_agree (const struct vmc_disks *disks, const struct vmc_list *devices)
+{
+	for (size_t i = 0; disks != NULL && i < disks->count; i++)
+		if (strncmp (disks->items[i].address, "virtio ", 7) == 0 &&
+		    strcmp (disks->items[i].bus, "virtio") == 0 && !is_there (devices, disks->items[i].address))
+			return false;
+	return true;
 }
 
 /* The guest's disk, or NULL. */
@@ -51,7 +72,12 @@ static const struct vmc_device *choose_disk (struct vmc_disk_facts *facts, uint6
 	}
 	if (only == NULL)
 		(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
-				 "the guest has no filesystem mounted that lies on this disk");
+				 "the guest shows no disk of this size at the address of the XML");
+	else if (!(facts->disk->serial[0] != 0 && only->serial[0] != 0) && !addresses_agree (facts->disks, devices)) {
+		(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
+				 "the guest's PCI addresses are not those of the XML; give each disk a <serial>");
+		return NULL;
+	}
 	return only;
 }
 
@@ -60,13 +86,18 @@ const char *vmc_facts_device (const struct vmc_filesystem *filesystem)
 	return filesystem->devices.count == 1 ? ((const struct vmc_name *) filesystem->devices.items)[0].name : NULL;
 }
 
-static bool lies_on_disk (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem)
+/* ABOVE: what lies on the disk (vmc_stack_mark_above). */
+static bool lies_on_disk (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem,
+			  const bool *above)
 {
 	const struct vmc_name *names = filesystem->devices.items;
 
-	for (size_t i = 0; i < filesystem->devices.count; i++)
-		if (vmc_stack_uses (facts->devices, names[i].name, facts->guest_disk->device))
+	for (size_t i = 0; i < filesystem->devices.count; i++) {
+		const struct vmc_device *device = vmc_stack_find (facts->devices, names[i].name);
+
+		if (device != NULL && above[device - (const struct vmc_device *) facts->devices->items])
 			return true;
+	}
 	return false;
 }
 
@@ -90,16 +121,23 @@ static uint64_t share (const struct vmc_disk_facts *facts, const struct vmc_file
 void vmc_facts_match (struct vmc_disk_facts *facts, uint64_t virtual_bytes, const struct vmc_filesystems_result *guest)
 {
 	const struct vmc_filesystem *all = guest->filesystems.items;
+	bool above[VMC_DEVICES_MAX];
 
 	facts->devices = &guest->devices;
 	facts->guest_disk = choose_disk (facts, virtual_bytes, &guest->devices);
-	for (size_t i = 0; facts->guest_disk != NULL && i < guest->filesystems.count; i++) {
+	if (facts->guest_disk == NULL)
+		return;
+	vmc_stack_mark_above (facts->devices, facts->guest_disk->device, above);
+	for (size_t i = 0; i < guest->filesystems.count; i++) {
 		uint64_t used = all[i].size_bytes > all[i].free_bytes ? all[i].size_bytes - all[i].free_bytes : 0;
 
-		if (!lies_on_disk (facts, &all[i]))
+		if (!lies_on_disk (facts, &all[i], above))
 			continue;
 		facts->filesystems[facts->filesystem_count++] = &all[i];
 		facts->free_bytes += share (facts, &all[i], all[i].free_bytes);
 		facts->used_bytes += share (facts, &all[i], used);
 	}
+	if (facts->filesystem_count == 0)
+		(void) snprintf (facts->why_no_guest_disk, sizeof facts->why_no_guest_disk,
+				 "the guest has no filesystem mounted that lies on this disk");
 }

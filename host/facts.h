@@ -28,9 +28,10 @@ struct vmc_domain_facts {
 struct vmc_disk_facts {
 	const struct vmc_domain_facts *domain;
 	const struct vmc_disk *disk;
-	const char *why_wanted; /* the reason for the method, unless it is VMC_METHOD_AUTO */
-	bool zero;              /* the guest is to fill with zeros first what is free */
-	bool zeroed;            /* it has done so */
+	const struct vmc_disks *disks; /* all of the domain's; NULL: not known */
+	const char *why_wanted;        /* the reason for the method, unless it is VMC_METHOD_AUTO */
+	bool zero;                     /* the guest is to fill with zeros first what is free */
+	bool zeroed;                   /* it has done so */
 	bool image_known;
 	struct vmc_image image;
 	char why_no_image[VMC_TEXT_SIZE];

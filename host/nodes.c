@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,16 +92,19 @@ static int add_namespaces (struct vmc_nodes *nodes, const char *path, dev_t devi
 
 int vmc_nodes_open (struct vmc_nodes *nodes, const char *path, struct vmc_error *err)
 {
+	char resolved[PATH_MAX]; /* an absolute link below /proc/PID/root would lead back to our own root */
 	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat status;
 
 	if (fd < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
 	nodes->fds[nodes->count++] = fd;
-	if (fstat (fd, &status) == 0 && S_ISBLK (status.st_mode) &&
-	    add_namespaces (nodes, path, status.st_rdev, err) < 0) {
-		vmc_nodes_close (nodes);
-		return -1;
-	}
-	return 0;
+	if (fstat (fd, &status) < 0 || !S_ISBLK (status.st_mode))
+		return 0;
+	if (realpath (path, resolved) == NULL)
+		(void) vmc_fail (err, VMC_FAILED, errno, "cannot follow '%s'", path);
+	else if (add_namespaces (nodes, resolved, status.st_rdev, err) == 0)
+		return 0;
+	vmc_nodes_close (nodes);
+	return -1;
 }

@@ -148,6 +148,13 @@ static int keep_trusted (struct vmc_offline *offline, struct vmc_error *err)
 	return 0;
 }
 
+static int meanwhile (void *opaque, struct vmc_error *err)
+{
+	struct vmc_offline *offline = opaque;
+
+	return vmc_guard_check (&offline->guard, err) < 0 ? -1 : vmc_run_check (offline->run, err);
+}
+
 static int find_free (struct vmc_offline *offline, struct vmc_error *err)
 {
 	int fd, result;
@@ -157,8 +164,8 @@ static int find_free (struct vmc_offline *offline, struct vmc_error *err)
 	fd = vmc_guard_connect (&offline->guard, err);
 	if (fd < 0)
 		return -1;
-	result = vmc_reader_run (fd, offline->report->virtual_bytes, NULL, vmc_now_ms () + TOOL_MS, &offline->reading,
-				 err);
+	result = vmc_reader_run (fd, offline->report->virtual_bytes, NULL, vmc_now_ms () + TOOL_MS,
+				 &(struct vmc_meanwhile) {meanwhile, offline}, &offline->reading, err);
 	(void) close (fd);
 	return result < 0 ? -1 : keep_trusted (offline, err);
 }

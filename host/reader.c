@@ -2,14 +2,18 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "process.h"
 #include "reader_record.h"
 #include "text.h"
+
+#define MEANWHILE_MS 500
 
 void vmc_reading_clear (struct vmc_reading *reading)
 {
@@ -21,20 +25,41 @@ void vmc_reading_clear (struct vmc_reading *reading)
 	*reading = (struct vmc_reading) {0};
 }
 
-static int get (int fd, void *data, size_t length, uint64_t deadline_ms, struct vmc_error *err)
+/* Where the findings come from. */
+struct channel {
+	int fd;
+	uint64_t deadline_ms;
+	const struct vmc_meanwhile *meanwhile; /* may be NULL */
+};
+
+static int look_around (const struct channel *channel, struct vmc_error *err)
 {
-	return vmc_process_read (fd, "the reader", data, length, deadline_ms, err);
+	struct pollfd entry = {.fd = channel->fd, .events = POLLIN};
+
+	if (channel->meanwhile == NULL)
+		return 0;
+	while (vmc_now_ms () < channel->deadline_ms && poll (&entry, 1, MEANWHILE_MS) <= 0)
+		if (channel->meanwhile->look (channel->meanwhile->opaque, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int get (const struct channel *channel, void *data, size_t length, struct vmc_error *err)
+{
+	return look_around (channel, err) < 0
+		       ? -1
+		       : vmc_process_read (channel->fd, "the reader", data, length, channel->deadline_ms, err);
 }
 
 /* The ranges of one record: sorted, not overlapping, inside [START, END). What all of them together have beyond the bound counts
  * as used. */
-static int get_ranges (int fd, const struct vmc_record *record, uint64_t start, uint64_t end, uint64_t deadline_ms,
+static int get_ranges (const struct channel *channel, const struct vmc_record *record, uint64_t start, uint64_t end,
 		       struct vmc_reading *reading, struct vmc_extents *free, struct vmc_error *err)
 {
 	for (uint64_t i = 0; i < record->ranges; i++) {
 		struct vmc_extent one;
 
-		if (get (fd, &one, sizeof one, deadline_ms, err) < 0)
+		if (get (channel, &one, sizeof one, err) < 0)
 			return -1;
 		if (one.length == 0 || one.start < start || one.start > end || one.length > end - one.start)
 			return vmc_fail (err, VMC_PROTOCOL, 0, "the reader named ranges that are not in order");
@@ -75,7 +100,7 @@ static int check_place (const struct vmc_record *record, const struct vmc_readin
 	return 0;
 }
 
-static int take_place (int fd, const struct vmc_record *record, uint64_t disk_bytes, uint64_t deadline_ms,
+static int take_place (const struct channel *channel, const struct vmc_record *record, uint64_t disk_bytes,
 		       struct vmc_reading *reading, struct vmc_error *err)
 {
 	struct vmc_witness *place = &reading->places[reading->count];
@@ -93,11 +118,11 @@ static int take_place (int fd, const struct vmc_record *record, uint64_t disk_by
 	vmc_text_escape (place->type, sizeof place->type, record->type);
 	vmc_text_escape (place->uuid, sizeof place->uuid, record->name);
 	vmc_text_escape (place->why_not, sizeof place->why_not, record->text);
-	return get_ranges (fd, record, record->offset, record->offset + record->length, deadline_ms, reading,
-			   &reading->free, err);
+	return get_ranges (channel, record, record->offset, record->offset + record->length, reading, &reading->free,
+			   err);
 }
 
-static int take_view (int fd, const struct vmc_record *record, uint64_t disk_bytes, uint64_t deadline_ms,
+static int take_view (const struct channel *channel, const struct vmc_record *record, uint64_t disk_bytes,
 		      struct vmc_reading *reading, struct vmc_error *err)
 {
 	struct vmc_view *view;
@@ -113,7 +138,7 @@ static int take_view (int fd, const struct vmc_record *record, uint64_t disk_byt
 	*view = (struct vmc_view) {.usable = record->usable != 0};
 	memcpy (view->filesystem, record->name, sizeof view->filesystem);
 	vmc_text_escape (view->why_not, sizeof view->why_not, record->text);
-	return get_ranges (fd, record, 0, disk_bytes, deadline_ms, reading, &view->free, err);
+	return get_ranges (channel, record, 0, disk_bytes, reading, &view->free, err);
 }
 
 static int tell_failure (struct vmc_record *record, struct vmc_error *err)
@@ -125,14 +150,14 @@ static int tell_failure (struct vmc_record *record, struct vmc_error *err)
 	return vmc_fail (err, VMC_REFUSED, 0, "the reader: %s", text);
 }
 
-static int take_all (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
+static int take_all (const struct channel *channel, uint64_t disk_bytes, struct vmc_reading *reading,
 		     struct vmc_error *err)
 {
 	for (;;) {
 		struct vmc_record record;
 		int result;
 
-		if (get (fd, &record, sizeof record, deadline_ms, err) < 0)
+		if (get (channel, &record, sizeof record, err) < 0)
 			return -1;
 		if (record.kind == VMC_RECORD_END)
 			return 0;
@@ -140,9 +165,8 @@ static int take_all (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct v
 			return tell_failure (&record, err);
 		if (!texts_end (&record) || (record.kind != VMC_RECORD_PLACE && record.kind != VMC_RECORD_VIEW))
 			return senseless (err);
-		result = record.kind == VMC_RECORD_PLACE
-				 ? take_place (fd, &record, disk_bytes, deadline_ms, reading, err)
-				 : take_view (fd, &record, disk_bytes, deadline_ms, reading, err);
+		result = record.kind == VMC_RECORD_PLACE ? take_place (channel, &record, disk_bytes, reading, err)
+							 : take_view (channel, &record, disk_bytes, reading, err);
 		if (result < 0)
 			return -1;
 	}
@@ -158,41 +182,48 @@ static int tell_death (struct vmc_process *child, uint64_t deadline_ms, struct v
 	return -1;
 }
 
-int vmc_reader_take (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
-		     struct vmc_error *err)
+static int take (const struct channel *channel, uint64_t disk_bytes, struct vmc_reading *reading, struct vmc_error *err)
 {
 	reading->places = calloc (VMC_RECORD_PLACES_MAX, sizeof *reading->places);
 	if (reading->places == NULL)
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the reader's findings");
-	if (take_all (fd, disk_bytes, deadline_ms, reading, err) < 0)
+	if (take_all (channel, disk_bytes, reading, err) < 0)
 		return -1;
 	vmc_extents_normalise (&reading->free);
 	return 0;
 }
 
-static int run (int nbd_fd, int claims_fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
-		struct vmc_error *err)
+int vmc_reader_take (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,
+		     struct vmc_error *err)
+{
+	return take (&(struct channel) {.fd = fd, .deadline_ms = deadline_ms}, disk_bytes, reading, err);
+}
+
+static int run (int nbd_fd, int claims_fd, uint64_t disk_bytes, uint64_t deadline_ms,
+		const struct vmc_meanwhile *meanwhile, struct vmc_reading *reading, struct vmc_error *err)
 {
 	const char *const argv[] = {"/proc/self/exe", VMC_READER_OPTION, claims_fd < 0 ? NULL : VMC_READER_WITH_CLAIMS,
 				    NULL};
 	VMC_CLEANUP_PROCESS struct vmc_process child = VMC_PROCESS_INIT;
+	struct channel channel = {.deadline_ms = deadline_ms, .meanwhile = meanwhile};
 
 	if (vmc_process_start_with (&child, argv, nbd_fd, claims_fd, err) < 0)
 		return -1;
 	(void) snprintf (child.name, sizeof child.name, "the reader");
-	if (vmc_reader_take (child.output_fd, disk_bytes, deadline_ms, reading, err) < 0)
+	channel.fd = child.output_fd;
+	if (take (&channel, disk_bytes, reading, err) < 0)
 		return tell_death (&child, deadline_ms, err);
 	return vmc_process_wait (&child, deadline_ms, err);
 }
 
 int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, const struct vmc_claims *claims, uint64_t deadline_ms,
-		    struct vmc_reading *reading, struct vmc_error *err)
+		    const struct vmc_meanwhile *meanwhile, struct vmc_reading *reading, struct vmc_error *err)
 {
 	int claims_fd = claims ? vmc_claims_write (claims, err) : -1, result;
 
 	if (claims != NULL && claims_fd < 0)
 		return -1;
-	result = run (nbd_fd, claims_fd, disk_bytes, deadline_ms, reading, err);
+	result = run (nbd_fd, claims_fd, disk_bytes, deadline_ms, meanwhile, reading, err);
 	if (claims_fd >= 0)
 		(void) close (claims_fd);
 	return result;

@@ -56,13 +56,19 @@ struct vmc_reading {
 
 void vmc_reading_clear (struct vmc_reading *reading) __attribute__ ((nonnull));
 
+/* What is looked after while the reader is awaited; -1 ends it, and is the error that is told. */
+struct vmc_meanwhile {
+	int (*look) (void *opaque, struct vmc_error *err);
+	void *opaque;
+};
+
 /* Start the child on NBD_FD (a connected socket), wait for its findings until DEADLINE_MS, check them against a disk of
  * DISK_BYTES. With CLAIMS it maps the filesystems that they name, and says of places only what lies there; without (NULL), it
- * maps the places. -1: the findings are void, and the whole disk counts as used; a child that its sandbox has killed is one
- * reason. */
+ * maps the places. MEANWHILE (may be NULL) is asked twice a second. -1: the findings are void, and the whole disk counts as used; a
+ * child that its sandbox has killed is one reason. */
 int vmc_reader_run (int nbd_fd, uint64_t disk_bytes, const struct vmc_claims *claims, uint64_t deadline_ms,
-		    struct vmc_reading *reading, struct vmc_error *err)
-	__attribute__ ((nonnull (5, 6), warn_unused_result));
+		    const struct vmc_meanwhile *meanwhile, struct vmc_reading *reading, struct vmc_error *err)
+	__attribute__ ((nonnull (6, 7), warn_unused_result));
 
 /* The second half of it: read and check what a child writes into FD. Blocks until DEADLINE_MS (vmc_now_ms) at most. */
 int vmc_reader_take (int fd, uint64_t disk_bytes, uint64_t deadline_ms, struct vmc_reading *reading,

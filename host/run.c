@@ -311,6 +311,7 @@ static int look_and_act (struct vmc_run *run, const struct vmc_disk *disk, const
 	struct vmc_filesystems_result filesystems = {0};
 	struct vmc_disk_facts facts = {.domain = &domain,
 				       .disk = disk,
+				       .disks = &run->disks,
 				       .why_wanted = wanted->why,
 				       .zero = run->options->zero,
 				       .zeroed = wanted->zeroed};

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "memory_file.h"
+#include "stack.h"
 
 #define EDGE_BYTES (1024 * 1024 + 4096) /* of the place at each end: that of VMFS lies at 1 MiB */
 #define NTFS_TABLE_BYTES 65536          /* the first records of its table of files */
@@ -65,7 +66,7 @@ static int probe (int memory_fd, uint64_t length, struct vmc_signature *signatur
 	signature->ambiguous = found == -2;
 	if (found == 0 && blkid_probe_lookup_value (blkid, "TYPE", &type, NULL) == 0)
 		(void) snprintf (signature->type, sizeof signature->type, "%s", type);
-	if (found == 0 && blkid_probe_lookup_value (blkid, "UUID", &uuid, NULL) == 0)
+	if (found == 0 && blkid_probe_lookup_value (blkid, vmc_stack_uuid_tag (signature->type), &uuid, NULL) == 0)
 		(void) snprintf (signature->uuid, sizeof signature->uuid, "%s", uuid);
 	blkid_free_probe (blkid);
 	return 0;

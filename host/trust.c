@@ -18,21 +18,21 @@ static bool is_ext (const char *type)
 }
 
 /* All of its pieces are on this disk, as they are. */
-static bool all_here (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem)
+static bool all_here (const struct vmc_disk_facts *facts, const bool *below)
 {
 	const struct vmc_device *all = facts->devices->items;
-	const char *device = vmc_facts_device (filesystem);
 
 	for (size_t i = 0; i < facts->devices->count; i++)
-		if (strcmp (all[i].kind, VMC_KIND_DISK) == 0 && &all[i] != facts->guest_disk &&
-		    vmc_stack_uses (facts->devices, device, all[i].device))
+		if (below[i] &&
+		    (all[i].encrypted || (strcmp (all[i].kind, VMC_KIND_DISK) == 0 && &all[i] != facts->guest_disk)))
 			return false;
-	return !vmc_stack_encrypted (facts->devices, device);
+	return true;
 }
 
-static bool readable (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem)
+/* BELOW: what the filesystem lies on (vmc_stack_mark_below). */
+static bool readable (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem, const bool *below)
 {
-	return (is_ext (filesystem->type) || strcmp (filesystem->type, "xfs") == 0) && all_here (facts, filesystem);
+	return (is_ext (filesystem->type) || strcmp (filesystem->type, "xfs") == 0) && all_here (facts, below);
 }
 
 static bool mappable (const struct vmc_filesystem *filesystem)
@@ -52,8 +52,12 @@ int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *cla
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
 		const struct vmc_filesystem *filesystem = facts->filesystems[i];
 		struct vmc_claim *claim = &items[claims->filesystems.count];
+		bool below[VMC_DEVICES_MAX];
 
-		if (!mappable (filesystem) || !readable (facts, filesystem))
+		if (!mappable (filesystem))
+			continue;
+		vmc_stack_mark_below (facts->devices, vmc_facts_device (filesystem), below);
+		if (!readable (facts, filesystem, below))
 			continue;
 		memcpy (claim->filesystem, filesystem->filesystem, sizeof claim->filesystem);
 		memcpy (claim->type, filesystem->type, sizeof claim->type);
@@ -69,7 +73,8 @@ struct judgement {
 	const struct vmc_disk_facts *facts;
 	const struct vmc_reading *reading;
 	const struct vmc_filesystem *filesystem;
-	struct vmc_extents proven; /* of the disk: the data of all its grounds that are what the guest says */
+	bool below[VMC_DEVICES_MAX]; /* what it lies on */
+	struct vmc_extents proven;   /* of the disk: the data of all its grounds that are what the guest says */
 };
 
 static const struct vmc_witness *find_place (const struct vmc_reading *reading, const struct vmc_extent *where)
@@ -90,15 +95,15 @@ static bool is_partition_of (const struct vmc_device *device, const char *disk)
 static bool is_ground (const struct judgement *judgement, const struct vmc_device *ground)
 {
 	const struct vmc_disk_facts *facts = judgement->facts;
-	const char *device = vmc_facts_device (judgement->filesystem), *disk = facts->guest_disk->device;
 	const struct vmc_device *all = facts->devices->items;
+	const char *disk = facts->guest_disk->device;
 
-	if (!vmc_stack_uses (facts->devices, device, ground->device))
+	if (!judgement->below[ground - all])
 		return false;
 	if (ground != facts->guest_disk)
 		return is_partition_of (ground, disk);
 	for (size_t i = 0; i < facts->devices->count; i++)
-		if (is_partition_of (&all[i], disk) && vmc_stack_uses (facts->devices, device, all[i].device))
+		if (judgement->below[i] && is_partition_of (&all[i], disk))
 			return false;
 	return true;
 }
@@ -186,11 +191,13 @@ static int judge (struct judgement *judgement, struct vmc_extents *believed, cha
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents places = {0}, here = {0};
 	const struct vmc_view *view = find_view (judgement->reading, judgement->filesystem->filesystem);
-	int proven = prove_grounds (judgement, why, size, err), result = 0;
+	int proven, result = 0;
 
+	vmc_stack_mark_below (judgement->facts->devices, vmc_facts_device (judgement->filesystem), judgement->below);
+	proven = prove_grounds (judgement, why, size, err);
 	if (proven <= 0)
 		return proven;
-	if (readable (judgement->facts, judgement->filesystem)) {
+	if (readable (judgement->facts, judgement->filesystem, judgement->below)) {
 		if (view == NULL || !view->usable) {
 			(void) snprintf (why, size, "%s", view ? view->why_not : "the reader has not looked at it");
 			return 0;

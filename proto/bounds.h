@@ -31,6 +31,9 @@
 /* Legs of all devices together that the agent names: about 150 bytes each as text. */
 #define VMC_LEGS_ALL_MAX 4096
 
+/* Names of devices below, of all devices together. */
+#define VMC_BELOW_ALL_MAX 4096
+
 /* Parts of devices that one range may be cut into on its way down to a disk. */
 #define VMC_STACK_STEPS_MAX (64 * 1024)
 

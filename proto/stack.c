@@ -150,6 +150,10 @@ static int check_below (const struct vmc_list *earlier, const struct vmc_device 
 	for (size_t i = 0; i < device->below.count; i++)
 		if (vmc_stack_find (earlier, below_name (device, i)) == NULL)
 			return unsound (err, device, "lies on a device that is not listed before");
+	for (size_t i = 1; i < device->below.count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (strcmp (below_name (device, i), below_name (device, j)) == 0)
+				return unsound (err, device, "lies on a device twice");
 	return 0;
 }
 
@@ -186,9 +190,14 @@ static int check_targets (const struct vmc_device *device, struct vmc_error *err
 
 int vmc_stack_check (const struct vmc_list *devices, struct vmc_error *err)
 {
+	size_t below = 0;
+
 	for (size_t i = 0; i < devices->count; i++) {
 		const struct vmc_list earlier = {devices->items, i};
 
+		below += get (devices, i)->below.count;
+		if (below > VMC_BELOW_ALL_MAX)
+			return unsound (err, get (devices, i), "is in a list of too many that lie on each other");
 		if (check_below (&earlier, get (devices, i), err) < 0 || check_targets (get (devices, i), err) < 0)
 			return -1;
 	}
@@ -345,7 +354,7 @@ int vmc_stack_spot (const struct vmc_list *devices, const char *device, uint64_t
 
 /* Mark what lies below DEVICE, itself included, in MARKS (one for each of DEVICES). The lower ones come first in the list,
  * so one turn from the last to the first finds them all. */
-static void mark_below (const struct vmc_list *devices, const char *device, bool *marks)
+void vmc_stack_mark_below (const struct vmc_list *devices, const char *device, bool *marks)
 {
 	for (size_t i = devices->count; i-- > 0;) {
 		const struct vmc_device *one = get (devices, i);
@@ -356,11 +365,22 @@ static void mark_below (const struct vmc_list *devices, const char *device, bool
 	}
 }
 
+void vmc_stack_mark_above (const struct vmc_list *devices, const char *below, bool *marks)
+{
+	for (size_t i = 0; i < devices->count; i++) {
+		const struct vmc_device *one = get (devices, i);
+
+		marks[i] = strcmp (one->device, below) == 0;
+		for (size_t j = 0; j < i && !marks[i]; j++)
+			marks[i] = marks[j] && lies_on (one, get (devices, j)->device);
+	}
+}
+
 bool vmc_stack_uses (const struct vmc_list *devices, const char *device, const char *below)
 {
 	bool marks[VMC_DEVICES_MAX];
 
-	mark_below (devices, device, marks);
+	vmc_stack_mark_below (devices, device, marks);
 	for (size_t i = 0; i < devices->count; i++)
 		if (marks[i] && strcmp (get (devices, i)->device, below) == 0)
 			return true;
@@ -371,7 +391,7 @@ bool vmc_stack_encrypted (const struct vmc_list *devices, const char *device)
 {
 	bool marks[VMC_DEVICES_MAX];
 
-	mark_below (devices, device, marks);
+	vmc_stack_mark_below (devices, device, marks);
 	for (size_t i = 0; i < devices->count; i++)
 		if (marks[i] && get (devices, i)->encrypted)
 			return true;
@@ -382,11 +402,16 @@ const char *vmc_stack_why_not_map (const struct vmc_list *devices, const char *d
 {
 	bool marks[VMC_DEVICES_MAX];
 
-	mark_below (devices, device, marks);
+	vmc_stack_mark_below (devices, device, marks);
 	for (size_t i = devices->count; i-- > 0;)
 		if (marks[i] && get (devices, i)->why_not_map[0] != 0)
 			return get (devices, i)->why_not_map;
 	return "";
+}
+
+const char *vmc_stack_uuid_tag (const char *content)
+{
+	return strcmp (content, "linux_raid_member") == 0 ? "UUID_SUB" : "UUID";
 }
 
 void vmc_stack_describe (const struct vmc_list *devices, const char *device, char *text)
@@ -395,7 +420,7 @@ void vmc_stack_describe (const struct vmc_list *devices, const char *device, cha
 	const char *last = "";
 	size_t used = 0;
 
-	mark_below (devices, device, marks);
+	vmc_stack_mark_below (devices, device, marks);
 	text[0] = 0;
 	for (size_t i = devices->count; i-- > 0 && used < VMC_TEXT_SIZE;) {
 		const struct vmc_device *one = get (devices, i);

@@ -37,6 +37,7 @@ struct vmc_device {
 	char address[VMC_NAME_SIZE];     /* of a disk: "virtio 0000:00:04.0", "scsi 0:0:1:0", or empty */
 	char why_not_map[VMC_TEXT_SIZE]; /* empty, or why ranges cannot be followed through it */
 	bool encrypted;                  /* what is written to it reads as something else below */
+	bool probed;                     /* content and uuid were looked for; as takes_space */
 	bool takes_space; /* what is written to it may need new space below; only the agent knows, it is not sent */
 	uint64_t bytes;
 	struct vmc_list below; /* struct vmc_name: all devices that it lies on, understood or not */
@@ -53,7 +54,7 @@ extern const struct vmc_field vmc_device_fields[];
 const struct vmc_device *vmc_stack_find (const struct vmc_list *devices, const char *name) __attribute__ ((nonnull));
 
 /* Is DEVICES a list that the other functions can follow? VMC_PROTOCOL: a name twice, a device below that is not listed
- * before, targets with gaps, that leave the device, or with legs that it does not lie on. */
+ * before or is named twice, more of those than VMC_BELOW_ALL_MAX, targets with gaps, that leave the device, or with legs that it does not lie on. */
 int vmc_stack_check (const struct vmc_list *devices, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
@@ -75,11 +76,19 @@ int vmc_stack_spot (const struct vmc_list *devices, const char *device, uint64_t
 /* Does DEVICE lie on BELOW, wholly or in part, at any depth, or is it that one? */
 bool vmc_stack_uses (const struct vmc_list *devices, const char *device, const char *below) __attribute__ ((nonnull));
 
+/* The same for all at once: MARKS[i] (one for each of DEVICES) says whether DEVICE lies on the i-th, or whether the i-th lies on
+ * BELOW. A long list takes milliseconds, so this is not for loops in loops. */
+void vmc_stack_mark_below (const struct vmc_list *devices, const char *device, bool *marks) __attribute__ ((nonnull));
+void vmc_stack_mark_above (const struct vmc_list *devices, const char *below, bool *marks) __attribute__ ((nonnull));
+
 /* Is something between DEVICE and its disks encrypted? */
 bool vmc_stack_encrypted (const struct vmc_list *devices, const char *device) __attribute__ ((nonnull));
 
 /* Why ranges of DEVICE cannot be followed to its disks; empty: they can. */
 const char *vmc_stack_why_not_map (const struct vmc_list *devices, const char *device) __attribute__ ((nonnull));
+
+/* The tag that libblkid has for the UUID that is a device's own, by what is in it: the members of an array share the array's. */
+const char *vmc_stack_uuid_tag (const char *content) __attribute__ ((nonnull, returns_nonnull));
 
 /* "LVM on LUKS on partition", into a buffer of VMC_TEXT_SIZE. */
 void vmc_stack_describe (const struct vmc_list *devices, const char *device, char *text) __attribute__ ((nonnull));

@@ -164,6 +164,21 @@ class AgentTest(unittest.TestCase):
         self.assertEqual((device["kind"], device["bytes"], device["below"]), ("disk", SIZE_MIB << 20, []))
         self.assertEqual((device["content"], device["uuid"]), ("ext4", uuid.strip()))
 
+    def test_filesystems_names_every_disk(self):
+        disks = [d for d in os.listdir("/sys/block") if os.path.exists(f"/sys/block/{d}/device") and d[:2] != "sr"]
+        listed = [d["name"] for d in self.host.call("filesystems")["devices"]]
+        self.assertTrue(disks, "this machine has no disk on a bus")
+        self.assertEqual([d for d in disks if d not in listed], [])
+        self.assertEqual(len(listed), len(set(listed)))
+
+    def test_what_is_hidden_by_another_mount_cannot_be_mapped(self):
+        sh(f"mount -t tmpfs over {self.mount}")
+        try:
+            mine = [f for f in self.host.call("filesystems")["filesystems"] if f["filesystem"] == self.name]
+        finally:
+            sh(f"umount {self.mount}")
+        self.assertIn("something else may be mounted over it", mine[0]["why_not_map"])
+
     def test_a_freeze_of_what_is_not_on_the_disk_is_refused(self):
         self.assertRefused("usage", self.host.call, "freeze", disk="9:9", filesystems=[self.name], deadline_ms=100)
 

@@ -120,7 +120,7 @@ static void without_filesystems_there_is_no_disk (void **state)
 	struct vmc_disk disk = make_disk ("virtio", "", "");
 
 	(void) state;
-	assert_no_disk (&disk, NULL, 0, "no filesystem mounted");
+	assert_no_disk (&disk, NULL, 0, "shows no disk");
 }
 
 static void the_size_must_be_the_same (void **state)
@@ -130,7 +130,7 @@ static void the_size_must_be_the_same (void **state)
 
 	(void) state;
 	fs.disk_bytes = SIZE - 512;
-	assert_no_disk (&disk, &fs, 1, "no filesystem mounted");
+	assert_no_disk (&disk, &fs, 1, "shows no disk");
 }
 
 static void the_bus_must_be_the_same (void **state)
@@ -139,8 +139,8 @@ static void the_bus_must_be_the_same (void **state)
 	struct fs on_virtio = make_fs ("vda", "virtio 0000:00:04.0", ""), on_scsi = make_fs ("sda", "scsi 0:0:0:0", "");
 
 	(void) state;
-	assert_no_disk (&virtio, &on_scsi, 1, "no filesystem mounted");
-	assert_no_disk (&scsi, &on_virtio, 1, "no filesystem mounted");
+	assert_no_disk (&virtio, &on_scsi, 1, "shows no disk");
+	assert_no_disk (&scsi, &on_virtio, 1, "shows no disk");
 }
 
 static void the_serial_must_be_the_same (void **state)
@@ -149,7 +149,7 @@ static void the_serial_must_be_the_same (void **state)
 	struct fs fs = make_fs ("vda", "", "two");
 
 	(void) state;
-	assert_no_disk (&disk, &fs, 1, "no filesystem mounted");
+	assert_no_disk (&disk, &fs, 1, "shows no disk");
 }
 
 static void the_serial_tells_disks_of_one_size_apart (void **state)
@@ -182,7 +182,7 @@ static void a_serial_is_not_a_prefix (void **state)
 	struct fs fs = make_fs ("vda", "", "disk12");
 
 	(void) state;
-	assert_no_disk (&disk, &fs, 1, "no filesystem mounted");
+	assert_no_disk (&disk, &fs, 1, "shows no disk");
 }
 
 static void the_address_tells_disks_of_one_size_apart (void **state)
@@ -236,7 +236,58 @@ static void a_disk_at_another_address_is_not_it (void **state)
 	struct fs fs = make_fs ("vdb", "virtio 0000:00:05.0", "");
 
 	(void) state;
-	assert_no_disk (&disk, &fs, 1, "no filesystem mounted");
+	assert_no_disk (&disk, &fs, 1, "shows no disk");
+}
+
+/* A loop device, for example. */
+static void a_disk_without_an_address_is_not_it (void **state)
+{
+	struct vmc_disk disk = make_disk ("virtio", "virtio 0000:00:05.0", "");
+	struct fs fs = make_fs ("loop0", "", "");
+
+	(void) state;
+	assert_no_disk (&disk, &fs, 1, "shows no disk");
+}
+
+static void a_disk_may_have_no_filesystem (void **state)
+{
+	struct vmc_disk disk = make_disk ("virtio", "virtio 0000:00:05.0", "");
+	struct fs fs = make_fs ("vdb", "virtio 0000:00:05.0", "");
+	struct vmc_disk_facts facts = {.disk = &disk};
+
+	(void) state;
+	make_guest (&fs, 1);
+	guest.filesystems.count = 0;
+	vmc_facts_match (&facts, SIZE, &guest);
+	assert_int_equal (facts.filesystem_count, 0);
+	assert_contains (facts.why_no_guest_disk, "no filesystem mounted");
+}
+
+/* Of the guest's two disks this is the second one, and there is a bridge before it. */
+static void addresses_that_are_shifted_are_not_believed (void **state)
+{
+	struct vmc_disk all_disks[] = {make_disk ("virtio", "virtio 0000:09:00.0", ""),
+				       make_disk ("virtio", "virtio 0000:0a:00.0", "")};
+	struct vmc_disks disks = {.items = all_disks, .count = 2};
+	struct fs all[] = {make_fs ("vda", "virtio 0000:0a:00.0", ""), make_fs ("vdb", "virtio 0000:0b:00.0", "")};
+	struct vmc_disk_facts facts = {.disk = &all_disks[1], .disks = &disks};
+
+	(void) state;
+	make_guest (all, 2);
+	vmc_facts_match (&facts, SIZE, &guest);
+	assert_int_equal (facts.filesystem_count, 0);
+	assert_contains (facts.why_no_guest_disk, "PCI addresses");
+
+	strcpy (all_disks[1].serial, "mine");
+	strcpy (devices[0].serial, "another");
+	strcpy (devices[1].serial, "mine");
+	vmc_facts_match (&facts, SIZE, &guest);
+	assert_ptr_equal (facts.guest_disk, &devices[1]);
+
+	strcpy (all_disks[1].serial, "");
+	strcpy (devices[1].address, "virtio 0000:09:00.0");
+	vmc_facts_match (&facts, SIZE, &guest);
+	assert_ptr_equal (facts.guest_disk, &devices[0]);
 }
 
 static void a_filesystem_on_no_disk_is_not_on_this_one (void **state)
@@ -245,7 +296,7 @@ static void a_filesystem_on_no_disk_is_not_on_this_one (void **state)
 	struct fs fs = make_fs ("", "", "");
 
 	(void) state;
-	assert_no_disk (&disk, &fs, 1, "no filesystem mounted");
+	assert_no_disk (&disk, &fs, 1, "shows no disk");
 }
 
 /* A volume over two disks, a third of it here. */
@@ -295,6 +346,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (several_without_a_hint_cannot_be_told_apart),
 	cmocka_unit_test (the_same_address_on_two_controllers_cannot_be_told_apart),
 	cmocka_unit_test (a_disk_at_another_address_is_not_it),
+	cmocka_unit_test (a_disk_without_an_address_is_not_it),
+	cmocka_unit_test (a_disk_may_have_no_filesystem),
+	cmocka_unit_test (addresses_that_are_shifted_are_not_believed),
 	cmocka_unit_test (a_filesystem_on_no_disk_is_not_on_this_one),
 	cmocka_unit_test (a_filesystem_over_two_disks_has_its_share_on_each),
 };

@@ -84,7 +84,7 @@ static int try_read (const struct file_source *disk, uint64_t wait_ms, struct vm
 	struct server server = {.process = VMC_PROCESS_INIT};
 	int fd = serve (disk, &server), result;
 
-	result = vmc_reader_run (fd, disk->source.size_bytes, NULL, vmc_now_ms () + wait_ms, reading, err);
+	result = vmc_reader_run (fd, disk->source.size_bytes, NULL, vmc_now_ms () + wait_ms, NULL, reading, err);
 	(void) close (fd);
 	stop_serving (&server);
 	return result;
@@ -326,7 +326,7 @@ static int read_claimed (const struct file_source *disk, const struct vmc_claims
 	struct server server = {.process = VMC_PROCESS_INIT};
 	int fd = serve (disk, &server), result;
 
-	result = vmc_reader_run (fd, disk->source.size_bytes, claims, vmc_now_ms () + LONG_MS, reading, err);
+	result = vmc_reader_run (fd, disk->source.size_bytes, claims, vmc_now_ms () + LONG_MS, NULL, reading, err);
 	(void) close (fd);
 	stop_serving (&server);
 	return result;
@@ -590,7 +590,7 @@ static void measure (int fd, uint64_t disk_bytes, long *result)
 	struct rusage usage;
 	struct vmc_error err;
 
-	if (vmc_reader_run (fd, disk_bytes, NULL, start_ms + LONG_MS, &reading, &err) < 0 ||
+	if (vmc_reader_run (fd, disk_bytes, NULL, start_ms + LONG_MS, NULL, &reading, &err) < 0 ||
 	    !reading.places[0].usable || getrusage (RUSAGE_CHILDREN, &usage) < 0) {
 		(void) printf ("# %s\n", reading.count == 1 ? reading.places[0].why_not : err.text);
 		(void) fflush (stdout);

@@ -237,9 +237,14 @@ static void a_list_made_to_cost_time_does_not (void **state)
 
 static void what_lies_below_is_known_at_any_depth (void **state)
 {
+	bool marks[VMC_DEVICES_MAX];
+
 	(void) state;
 	assert_true (vmc_stack_uses (&list, "luks", "a"));
 	assert_true (vmc_stack_uses (&list, "luks", "b1"));
+	vmc_stack_mark_above (&list, "b1", marks);
+	for (size_t i = 0; i < list.count; i++)
+		assert_int_equal (marks[i], vmc_stack_uses (&list, ((struct vmc_device *) list.items)[i].device, "b1"));
 	assert_true (vmc_stack_uses (&list, "a1", "a1"));
 	assert_false (vmc_stack_uses (&list, "a1", "b"));
 	assert_false (vmc_stack_uses (&list, "a", "a1"));
@@ -350,8 +355,32 @@ static void a_leg_on_what_is_not_below_is_unsound (void **state)
 {
 	(void) state;
 	add_leg (get ("a1"), "b", 0);
-	((struct vmc_target *) get ("a1")->targets.items)[0].chunk_bytes = 64;
+	((struct vmc_target *) get ("a1")->targets.items)[0].chunk_bytes = 4096;
 	expect_unsound ("'a1' has a table that names what it does not lie on");
+}
+
+/* To follow such a list would take the host minutes. */
+static void too_many_that_lie_on_each_other_are_unsound (void **state)
+{
+	char name[16];
+
+	(void) state;
+	for (int i = 0; i < 100; i++) {
+		(void) snprintf (name, sizeof name, "d%d", i);
+		(void) add_device (name, VMC_KIND_DISK, 512);
+	}
+	for (int i = 0; i < 42; i++) {
+		struct vmc_device *device;
+
+		(void) snprintf (name, sizeof name, "v%d", i);
+		device = add_device (name, "LVM", 512);
+		strcpy (device->why_not_map, "no");
+		for (int j = 0; j < 100; j++) {
+			(void) snprintf (name, sizeof name, "d%d", j);
+			lies_on (device, name);
+		}
+	}
+	expect_unsound ("'v40' is in a list of too many");
 }
 
 static void legs_without_chunks_are_unsound (void **state)
@@ -359,6 +388,13 @@ static void legs_without_chunks_are_unsound (void **state)
 	(void) state;
 	((struct vmc_target *) get ("stripes")->targets.items)[0].chunk_bytes = 0;
 	expect_unsound ("without legs, or without chunks");
+}
+
+static void a_device_that_lies_on_another_twice_is_unsound (void **state)
+{
+	(void) state;
+	lies_on (get ("a1"), "a");
+	expect_unsound ("'a1' lies on a device twice");
 }
 
 static void a_target_without_legs_is_unsound (void **state)
@@ -439,7 +475,9 @@ static const struct CMUnitTest tests[] = {
 	STACK_TEST (a_table_that_is_too_long_is_unsound),
 	STACK_TEST (a_length_without_end_is_unsound),
 	STACK_TEST (a_leg_on_what_is_not_below_is_unsound),
+	STACK_TEST (too_many_that_lie_on_each_other_are_unsound),
 	STACK_TEST (legs_without_chunks_are_unsound),
+	STACK_TEST (a_device_that_lies_on_another_twice_is_unsound),
 	STACK_TEST (a_target_without_legs_is_unsound),
 	STACK_TEST (a_table_of_what_cannot_be_followed_is_unsound),
 	STACK_TEST (more_parts_than_are_told_are_given_up),

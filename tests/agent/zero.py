@@ -455,7 +455,7 @@ class ZeroTest(unittest.TestCase):
                     done.set()
                     thread.join()
                 self.assertGreaterEqual(lowest[0], 64 * MIB)
-                self.assertLess(lowest[0], (76 if kind != "btrfs" else 128) * MIB)
+                self.assertLess(lowest[0], (76 if kind != "btrfs" else 192) * MIB)  # btrfs sets chunks aside
 
     def test_the_default_reserve(self):
         for size, kept in ((320, 256), (8192, 410)):

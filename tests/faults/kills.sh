@@ -170,7 +170,7 @@ find_points ()          # in the order in which a run passes them
 victims ()              # POINT - in the short form: what has a test of its own with the method commit is left out for convert
 {
     case ${ROUNDS:-short}-$method-$1 in
-        short-convert-named | short-convert-moved-next | short-convert-swapped) ;;
+        short-convert-named | short-convert-moved-next | short-convert-swapped) echo vmcompact host; return ;;
         short-convert-rewriting | short-convert-name | short-convert-copying | short-convert-hop | short-convert-swapping | short-convert-tidy) echo vmcompact; return ;;
         short-convert-*) return ;;
         short-*-redirected | short-*-committing | short-*-pivot | short-*-moved) ;;

@@ -69,12 +69,12 @@ int vmc_base_step (struct vmc_base *base, const char *name, struct vmc_error *er
 int vmc_base_draw (struct vmc_base *base, const struct vmc_allocation *allocation, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* The same while the reader reads the guarded base: OPAQUE is the struct vmc_base. */
-int vmc_base_meanwhile (void *opaque, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
-
 /* In the middle of a step: is the base still guarded, is there room and time? Shows how far the step is. */
 int vmc_base_go_on (struct vmc_base *base, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
+
+/* The same while the reader is awaited, as a struct vmc_meanwhile calls it: OPAQUE is the struct vmc_base. */
+int vmc_base_meanwhile (void *opaque, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* Bring the domain home, and release all that BASE owns. Returns RESULT, or -1 with the worse error. */
 int vmc_base_end (struct vmc_base *base, int result, struct vmc_error *err)

@@ -55,13 +55,19 @@ static int begin_step (const struct vmc_offline *offline, const char *name, stru
 	return 0;
 }
 
+/* While the reader is awaited. */
+static int meanwhile (void *opaque, struct vmc_error *err)
+{
+	struct vmc_offline *offline = opaque;
+
+	return vmc_guard_check (&offline->guard, err) < 0 ? -1 : vmc_run_check (offline->run, err);
+}
+
 /* In the middle of a step. */
 static int go_on (struct vmc_offline *offline, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
 	vmc_progress_show (done_bytes, total_bytes);
-	if (vmc_guard_check (&offline->guard, err) < 0)
-		return -1;
-	return vmc_run_check (offline->run, err);
+	return meanwhile (offline, err);
 }
 
 /* --- lock ------------------------------------------------------------------------------------- */
@@ -146,13 +152,6 @@ static int keep_trusted (struct vmc_offline *offline, struct vmc_error *err)
 	report->free_bytes = vmc_extents_total (&offline->free);
 	report->used_bytes = vmc_extents_total (&places) - report->free_bytes;
 	return 0;
-}
-
-static int meanwhile (void *opaque, struct vmc_error *err)
-{
-	struct vmc_offline *offline = opaque;
-
-	return vmc_guard_check (&offline->guard, err) < 0 ? -1 : vmc_run_check (offline->run, err);
 }
 
 static int find_free (struct vmc_offline *offline, struct vmc_error *err)

@@ -414,25 +414,6 @@ const char *vmc_stack_uuid_tag (const char *content)
 	return strcmp (content, "linux_raid_member") == 0 ? "UUID_SUB" : "UUID";
 }
 
-void vmc_stack_describe (const struct vmc_list *devices, const char *device, char *text)
-{
-	bool marks[VMC_DEVICES_MAX];
-	const char *last = "";
-	size_t used = 0;
-
-	vmc_stack_mark_below (devices, device, marks);
-	text[0] = 0;
-	for (size_t i = devices->count; i-- > 0 && used < VMC_TEXT_SIZE;) {
-		const struct vmc_device *one = get (devices, i);
-		bool only_disk = strcmp (one->kind, VMC_KIND_DISK) == 0 && used > 0;
-
-		if (!marks[i] || only_disk || strcmp (one->kind, last) == 0)
-			continue;
-		last = one->kind;
-		used += (size_t) snprintf (text + used, VMC_TEXT_SIZE - used, "%s%s", used ? " on " : "", last);
-	}
-}
-
 /* --- comparing ----------------------------------------------------------------------------------- */
 
 static bool same_target (const struct vmc_target *a, const struct vmc_target *b)

@@ -90,9 +90,6 @@ const char *vmc_stack_why_not_map (const struct vmc_list *devices, const char *d
 /* The tag that libblkid has for the UUID that is a device's own, by what is in it: the members of an array share the array's. */
 const char *vmc_stack_uuid_tag (const char *content) __attribute__ ((nonnull, returns_nonnull));
 
-/* "LVM on LUKS on partition", into a buffer of VMC_TEXT_SIZE. */
-void vmc_stack_describe (const struct vmc_list *devices, const char *device, char *text) __attribute__ ((nonnull));
-
 /* Are A and B the same device, with the same table? */
 bool vmc_stack_same_device (const struct vmc_device *a, const struct vmc_device *b) __attribute__ ((nonnull));
 

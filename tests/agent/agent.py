@@ -179,6 +179,15 @@ class AgentTest(unittest.TestCase):
             sh(f"umount {self.mount}")
         self.assertIn("something else may be mounted over it", mine[0]["why_not_map"])
 
+    def test_a_module_that_keeps_snapshots_ends_the_mapping(self):
+        sh("mount -t tmpfs none /sys/module && mkdir /sys/module/blksnap")
+        try:
+            mine = [f for f in self.host.call("filesystems")["filesystems"] if f["filesystem"] == self.name]
+            self.assertRefused("unsupported", self.freeze)
+        finally:
+            sh("umount /sys/module")
+        self.assertIn("'blksnap' can keep a snapshot", mine[0]["why_not_map"])
+
     def test_a_freeze_of_what_is_not_on_the_disk_is_refused(self):
         self.assertRefused("usage", self.host.call, "freeze", disk="9:9", filesystems=[self.name], deadline_ms=100)
 

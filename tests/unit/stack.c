@@ -252,17 +252,6 @@ static void what_lies_below_is_known_at_any_depth (void **state)
 	assert_false (vmc_stack_encrypted (&list, "volume"));
 }
 
-static void a_stack_is_told_from_the_top (void **state)
-{
-	char text[VMC_TEXT_SIZE];
-
-	(void) state;
-	vmc_stack_describe (&list, "luks", text);
-	assert_string_equal (text, "LUKS on LVM on partition");
-	vmc_stack_describe (&list, "a", text);
-	assert_string_equal (text, "disk");
-}
-
 /* --- sound or not ------------------------------------------------------------------------------------- */
 
 static void expect_unsound (const char *text)
@@ -462,7 +451,6 @@ static const struct CMUnitTest tests[] = {
 	STACK_TEST (through_what_is_not_understood_nothing_is_followed),
 	STACK_TEST (a_list_made_to_cost_time_does_not),
 	STACK_TEST (what_lies_below_is_known_at_any_depth),
-	STACK_TEST (a_stack_is_told_from_the_top),
 	STACK_TEST (a_sound_list_is_accepted),
 	STACK_TEST (a_name_twice_is_unsound),
 	STACK_TEST (a_device_below_must_be_listed_before),

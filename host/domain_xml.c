@@ -176,10 +176,11 @@ static void read_channel (xmlNode *node, struct vmc_disks *disks)
 int vmc_domain_xml_parse (const char *xml, struct vmc_disks *disks, struct vmc_error *err)
 {
 	CLEANUP_DOCUMENT xmlDoc *document = parse (xml);
-	xmlNode *devices = document ? child (xmlDocGetRootElement (document), "devices") : NULL;
+	xmlNode *root = document ? xmlDocGetRootElement (document) : NULL, *devices = child (root, "devices");
 
 	if (devices == NULL)
 		return vmc_fail (err, VMC_FAILED, 0, "the XML of the domain cannot be read");
+	(void) attribute (child (child (root, "os"), "type"), "machine", disks->machine, sizeof disks->machine);
 	for (xmlNode *node = devices->children; node != NULL; node = node->next) {
 		struct vmc_disk *items;
 
@@ -293,6 +294,18 @@ char *vmc_domain_xml_on_image (const char *xml, const char *target, const char *
 		drop_child (disk, "backingStore");
 	}
 	if (format != NULL && xmlSetProp (driver, X ("type"), X (format)) == NULL)
+		return NULL;
+	return dump (document);
+}
+
+char *vmc_domain_xml_with_discard (const char *xml, const char *target)
+{
+	CLEANUP_DOCUMENT xmlDoc *document = parse (xml);
+	xmlNode *disk = find_disk (document, target), *driver = child (disk, "driver");
+
+	if (disk != NULL && driver == NULL)
+		driver = xmlNewChild (disk, NULL, X ("driver"), NULL);
+	if (driver == NULL || xmlSetProp (driver, X ("discard"), X ("unmap")) == NULL)
 		return NULL;
 	return dump (document);
 }

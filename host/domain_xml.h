@@ -38,9 +38,10 @@ struct vmc_disk {
 struct vmc_disks {
 	struct vmc_disk *items;
 	size_t count;
-	bool channel;           /* there is a channel for the agent */
-	bool channel_connected; /* and the guest has it open */
-	bool qemu_channel;      /* the same for qemu-guest-agent */
+	bool channel;                /* there is a channel for the agent */
+	bool channel_connected;      /* and the guest has it open */
+	char machine[VMC_NAME_SIZE]; /* "pc-i440fx-7.2" */
+	bool qemu_channel;           /* the same for qemu-guest-agent */
 	bool qemu_channel_connected;
 };
 
@@ -65,6 +66,9 @@ char *vmc_domain_xml_with_disk (const char *xml, const char *from, const char *t
  * be freed by the caller; NULL: there is no such disk, or no memory. */
 char *vmc_domain_xml_on_image (const char *xml, const char *target, const char *file, const char *format)
 	__attribute__ ((nonnull (1, 2)));
+
+/* XML with discard='unmap' for its <disk> TARGET. To be freed by the caller; NULL: there is no such disk, or no memory. */
+char *vmc_domain_xml_with_discard (const char *xml, const char *target) __attribute__ ((nonnull));
 
 /* The XML of a <disk> that is the qcow2 file OVERLAY, for a block copy. To be freed by the caller; NULL when memory runs
  * out. */

@@ -97,36 +97,6 @@ static struct json_object *encode (const struct vmc_journal *journal)
 	return object;
 }
 
-static int write_all (int fd, const char *text)
-{
-	size_t left = strlen (text);
-
-	while (left > 0) {
-		ssize_t wrote = write (fd, text, left);
-
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote <= 0)
-			return -1;
-		text += wrote;
-		left -= (size_t) wrote;
-	}
-	return fsync (fd);
-}
-
-static int write_file (const char *path, const char *text, struct vmc_error *err)
-{
-	int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600), result = 0;
-
-	if (fd < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot open '%s'", path);
-	if (write_all (fd, text) < 0)
-		result = vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", path);
-	if (close (fd) < 0 && result == 0)
-		result = vmc_fail (err, VMC_FAILED, errno, "cannot close '%s'", path);
-	return result;
-}
-
 static int decode (const char *text, size_t length, const char *uuid, struct vmc_journal *journal);
 
 /* Out of memory, json-c leaves things out. What cannot be read back is not written over what can. */
@@ -143,25 +113,21 @@ static bool reads_back (const char *text, const struct vmc_journal *journal)
 int vmc_journal_write (const struct vmc_journal *journal, struct vmc_error *err)
 {
 	struct json_object *object;
-	char path[128], new[128];
+	char path[128];
 	const char *text;
 	int result;
 
 	if (vmc_directory_prepare (VMC_STATE_DIRECTORY, err) < 0)
 		return -1;
 	name_file (journal->uuid, SUFFIX, path, sizeof path);
-	name_file (journal->uuid, SUFFIX ".new", new, sizeof new);
 	object = encode (journal);
 	text = json_object_to_json_string_ext (object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
 	result = text != NULL && reads_back (text, journal)
-			 ? write_file (new, text, err)
+			 ? vmc_file_replace (path, text, 0600, err)
 			 : vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the journal");
 	json_object_put (object);
-	if (result == 0 && rename (new, path) < 0)
-		result = vmc_fail (err, VMC_FAILED, errno, "cannot rename '%s'", new);
 	if (result == 0)
 		return vmc_directory_sync (VMC_STATE_DIRECTORY, err);
-	(void) unlink (new);
 	return vmc_fail_in (err, "cannot keep the journal of the run");
 }
 
@@ -355,7 +321,7 @@ int vmc_journal_remove (const char *uuid, struct vmc_error *err)
 {
 	char path[128];
 
-	name_file (uuid, SUFFIX ".new", path, sizeof path);
+	name_file (uuid, SUFFIX VMC_FILE_NEW, path, sizeof path);
 	(void) unlink (path); /* of a run that was killed while it wrote */
 	name_file (uuid, SUFFIX, path, sizeof path);
 	if (access (path, F_OK) < 0 && errno == ENOENT)

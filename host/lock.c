@@ -17,6 +17,7 @@
 #include "interrupt.h"
 
 #define POLL_MS 20
+#define METRICS_WAIT_MS 10000 /* they are written in a moment */
 
 /* WHAT the lock NAME is for: "domain". */
 static int take (const char *name, const char *what, unsigned wait_ms, struct vmc_error *err)
@@ -57,4 +58,16 @@ int vmc_lock_image (const struct vmc_image *image, unsigned wait_ms, struct vmc_
 
 	vmc_image_name (image, name);
 	return take (name, "image", wait_ms, err);
+}
+
+int vmc_lock_all (unsigned wait_ms, struct vmc_error *err)
+{
+	int fd = take ("all", "host", wait_ms, err);
+
+	return fd < 0 && err->code == VMC_BUSY ? vmc_fail (err, VMC_BUSY, 0, "another vmcompact --all is at work") : fd;
+}
+
+int vmc_lock_metrics (struct vmc_error *err)
+{
+	return take ("metrics", "file", METRICS_WAIT_MS, err);
 }

@@ -13,4 +13,10 @@ int vmc_lock_domain (const char *uuid, unsigned wait_ms, struct vmc_error *err)
 int vmc_lock_image (const struct vmc_image *image, unsigned wait_ms, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* The same for --all, of which one is at work on a host, */
+int vmc_lock_all (unsigned wait_ms, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
+/* and for the file of metrics, which every run writes. */
+int vmc_lock_metrics (struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 #endif

@@ -1,10 +1,14 @@
-/* main.c - vmcompact: the domains of the command line, one after the other; the exit status */
+/* main.c - vmcompact: what the command line asks for, and the exit status */
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "aftermath.h"
+#include "all.h"
+#include "clock.h"
 #include "connection.h"
+#include "doctor.h"
 #include "interrupt.h"
 #include "keeper.h"
 #include "options.h"
@@ -15,20 +19,8 @@
 #include "report.h"
 #include "run.h"
 #include "run_image.h"
-
-/* The worst of several domains counts: the order of badness is that of the report. */
-static void worsen (struct vmc_report *all, const struct vmc_report *one)
-{
-	bool any_all, any_one;
-	enum vmc_code so_far = vmc_report_worst (all, &any_all), now = vmc_report_worst (one, &any_one);
-	struct vmc_disk_report both[2] = {{.failed = any_all, .error.code = so_far},
-					  {.failed = any_one, .error.code = now}};
-	struct vmc_report sum = {.disks = both, .count = 2};
-	bool any;
-
-	all->error.code = vmc_report_worst (&sum, &any);
-	all->failed = any;
-}
+#include "setup.h"
+#include "status.h"
 
 static int complain (const struct vmc_error *error)
 {
@@ -40,28 +32,47 @@ static int complain (const struct vmc_error *error)
 struct all {
 	struct vmc_connection *connection;
 	const struct vmc_options *options;
-	struct vmc_report worst;
+	int worst; /* exit status */
 	size_t done;
+	bool stopped; /* and that was said */
 };
+
+/* A run, its report, and what is kept of it. The exit status. */
+static int run_and_tell (struct all *all, const char *name)
+{
+	const struct vmc_options *options = all->options;
+	struct vmc_report report = {0};
+	uint64_t began_ms = vmc_now_ms ();
+	struct vmc_error error;
+	enum vmc_code worst;
+	bool any;
+	int status;
+
+	vmc_run_domain (all->connection, name, options, &report);
+	worst = vmc_report_worst (&report, &any);
+	status = any ? vmc_code_exit_status (worst) : 0;
+	if (vmc_report_print (&report, options) < 0)
+		status = vmc_worse_status (status, vmc_code_exit_status (VMC_FAILED));
+	if (options->action == VMC_ACTION_RUN && !options->dry_run &&
+	    vmc_aftermath (&report, options, vmc_now_ms () - began_ms, &error) < 0)
+		status = vmc_worse_status (status, complain (&error));
+	vmc_report_clear (&report);
+	return status;
+}
 
 static void run_one (void *opaque, const char *name)
 {
 	struct all *all = opaque;
-	struct vmc_report report = {0};
+	struct vmc_error error;
 
-	if (all->done++ > 0 && vmc_interrupt_check (&report.error) < 0) {
-		report.failed = true;
-		if (all->done == 2 || all->worst.error.code != VMC_CANCELLED)
-			(void) complain (&report.error);
-	} else {
-		vmc_run_domain (all->connection, name, all->options, &report);
-		if (vmc_report_print (&report, all->options) < 0) {
-			report.failed = true;
-			report.error.code = VMC_FAILED;
-		}
+	if (all->stopped)
+		return;
+	if (all->done++ > 0 && vmc_interrupt_check (&error) < 0) {
+		all->stopped = true;
+		all->worst = vmc_worse_status (all->worst, complain (&error));
+		return;
 	}
-	worsen (&all->worst, &report);
-	vmc_report_clear (&report);
+	all->worst = vmc_worse_status (all->worst, run_and_tell (all, name));
 }
 
 static int run_image (struct vmc_connection *connection, const struct vmc_options *options)
@@ -80,13 +91,7 @@ static int run_image (struct vmc_connection *connection, const struct vmc_option
 	return any ? vmc_code_exit_status (worst) : 0;
 }
 
-/* A host for templates need not run libvirt; but a libvirt that was asked for must be there. */
-static bool needs_libvirt (const struct vmc_options *options)
-{
-	return options->image == NULL || options->uri != NULL;
-}
-
-static int run_all (struct vmc_connection *connection, const struct vmc_options *options)
+static int run_domains (struct vmc_connection *connection, const struct vmc_options *options)
 {
 	struct all all = {.connection = connection, .options = options};
 	struct vmc_error error;
@@ -95,14 +100,53 @@ static int run_all (struct vmc_connection *connection, const struct vmc_options 
 		run_one (&all, options->domains[i]);
 	if (options->domain_count == 0 && vmc_recover_list (connection, run_one, &all, &error) < 0)
 		return complain (&error);
-	return all.worst.failed ? vmc_code_exit_status (all.worst.error.code) : 0;
+	return all.worst;
+}
+
+static int act (struct vmc_connection *connection, const struct vmc_options *options)
+{
+	switch (options->action) {
+	case VMC_ACTION_IMAGE:
+		return run_image (connection, options);
+	case VMC_ACTION_ALL:
+		return vmc_all (connection, options);
+	case VMC_ACTION_STATUS:
+		return vmc_status (connection, options);
+	case VMC_ACTION_DOCTOR:
+		return vmc_doctor (connection, options);
+	case VMC_ACTION_SETUP:
+		return vmc_setup (connection, options);
+	default:
+		return run_domains (connection, options);
+	}
+}
+
+/* A host for templates need not run libvirt; but a libvirt that was asked for must be there. */
+static bool needs_libvirt (const struct vmc_options *options)
+{
+	return options->image == NULL || options->uri != NULL;
+}
+
+static int run (const struct vmc_options *options)
+{
+	struct vmc_connection connection;
+	struct vmc_error error;
+	int status;
+
+	vmc_progress_setup (options);
+	if (vmc_interrupt_setup (&error) < 0)
+		return complain (&error);
+	if (vmc_connection_open (&connection, options->uri, &error) < 0 && needs_libvirt (options))
+		return complain (&error);
+	status = act (&connection, options);
+	vmc_connection_close (&connection);
+	return status;
 }
 
 int main (int argc, char **argv)
 {
 	struct vmc_options options;
 	struct vmc_error error = {0};
-	struct vmc_connection connection;
 	int status;
 
 	if (argc >= 2 && strcmp (argv[1], VMC_READER_OPTION) == 0)
@@ -116,14 +160,10 @@ int main (int argc, char **argv)
 		return complain (&error);
 	if (options.help || options.version) {
 		(void) fputs (options.help ? vmc_options_help : "vmcompact " PACKAGE_VERSION "\n", stdout);
-		return fflush (stdout) != 0;
+		status = fflush (stdout) != 0;
+	} else {
+		status = run (&options);
 	}
-	vmc_progress_setup (&options);
-	if (vmc_interrupt_setup (&error) < 0)
-		return complain (&error);
-	if (vmc_connection_open (&connection, options.uri, &error) < 0 && needs_libvirt (&options))
-		return complain (&error);
-	status = options.image ? run_image (&connection, &options) : run_all (&connection, &options);
-	vmc_connection_close (&connection);
+	vmc_options_clear (&options);
 	return status;
 }

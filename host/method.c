@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "interrupt.h"
+#include "text.h"
 
 #define PATIENCE_MS 3600000 /* one filesystem; --timeout and Ctrl-C end it sooner */
 
@@ -31,4 +32,21 @@ void vmc_run_drop_agent (struct vmc_run *run)
 	vmc_agent_close (run->agent);
 	run->agent = NULL;
 	(void) snprintf (run->why_no_agent, sizeof run->why_no_agent, "the connection to the agent was lost");
+}
+
+bool vmc_run_too_little (const struct vmc_run *run, struct vmc_disk_report *report)
+{
+	const struct vmc_rewrite_wish *wish = &run->options->wish;
+	uint64_t min_bytes = run->options->min_reclaim_bytes;
+	char there[16], min[16];
+
+	if (report->reclaimable_bytes == VMC_UNKNOWN || report->reclaimable_bytes >= min_bytes ||
+	    report->reclaimed_bytes != VMC_UNKNOWN || /* this is a second step */
+	    wish->format != NULL || wish->cluster_bytes != 0 || wish->compress || run->options->output != NULL)
+		return false;
+	report->method = NULL;
+	report->reclaimed_bytes = 0;
+	(void) snprintf (report->reason, sizeof report->reason, "there are %s to give back, less than --min-reclaim=%s",
+			 vmc_text_size (there, report->reclaimable_bytes), vmc_text_size (min, min_bytes));
+	return true;
 }

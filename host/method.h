@@ -30,6 +30,9 @@ vmc_method_run vmc_zero_run;    /* zero.c: no method by itself, but what --zero 
 /* -1 when there was an interrupt or the run's time is over. */
 int vmc_run_check (const struct vmc_run *run, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
+/* Is what REPORT names as reclaimable less than --min-reclaim? Then REPORT says that nothing is done. */
+bool vmc_run_too_little (const struct vmc_run *run, struct vmc_disk_report *report) __attribute__ ((nonnull));
+
 /* How long the guest may take for something long, by the run's deadline, at most an hour. */
 unsigned vmc_run_patience_ms (const struct vmc_run *run) __attribute__ ((nonnull));
 

@@ -362,6 +362,8 @@ static int compact (struct vmc_offline *offline, enum vmc_method_choice method, 
 
 	if (lock_image (offline, err) < 0 || find_free (offline, err) < 0 || locate (offline, &ranges, err) < 0)
 		return -1;
+	if (vmc_run_too_little (offline->run, offline->report))
+		return 0;
 	if (offline->facts->copied)
 		return copy (offline, err);
 	if (method == VMC_METHOD_CONVERT)

@@ -24,7 +24,7 @@
 struct child {
 	const char *const *argv;
 	int input_fd, output_fd, error_fd, also_fd; /* its 0, 1, 2 and 3; input and also may be -1 */
-	bool survives;                              /* our death */
+	int death_signal;                           /* at our death; 0: it survives that */
 };
 
 /* Where the descriptors are to be. dup2 onto itself would keep it from closing at exec: the copy has another number first. */
@@ -49,7 +49,7 @@ static void become (const struct child *child, pid_t parent)
 	(void) sigprocmask (SIG_SETMASK, &none, NULL);
 	if (setpgid (0, 0) < 0)
 		_exit (126);
-	if (!child->survives && (prctl (PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid () != parent))
+	if (child->death_signal != 0 && (prctl (PR_SET_PDEATHSIG, child->death_signal) < 0 || getppid () != parent))
 		_exit (126);
 	if (!place_descriptors (child))
 		_exit (126);
@@ -107,14 +107,36 @@ int vmc_process_start (struct vmc_process *process, const char *const argv[], in
 int vmc_process_start_with (struct vmc_process *process, const char *const argv[], int input_fd, int also_fd,
 			    struct vmc_error *err)
 {
-	return start (process, &(struct child) {.argv = argv, .input_fd = input_fd, .also_fd = also_fd}, err);
+	return start (process,
+		      &(struct child) {.argv = argv, .input_fd = input_fd, .also_fd = also_fd, .death_signal = SIGKILL},
+		      err);
 }
 
 int vmc_process_start_survivor (struct vmc_process *process, const char *const argv[], int input_fd,
 				struct vmc_error *err)
 {
-	return start (process, &(struct child) {.argv = argv, .input_fd = input_fd, .also_fd = -1, .survives = true},
-		      err);
+	return start (process, &(struct child) {.argv = argv, .input_fd = input_fd, .also_fd = -1}, err);
+}
+
+int vmc_process_start_run (struct vmc_process *process, const char *const argv[], struct vmc_error *err)
+{
+	struct child child = {.argv = argv,
+			      .input_fd = -1,
+			      .output_fd = STDOUT_FILENO,
+			      .error_fd = STDERR_FILENO,
+			      .also_fd = -1,
+			      .death_signal = SIGTERM};
+	pid_t parent = getpid ();
+
+	*process = (struct vmc_process) VMC_PROCESS_INIT;
+	(void) snprintf (process->name, sizeof process->name, "%s", argv[0]);
+	process->pid = fork ();
+	if (process->pid == 0)
+		become (&child, parent);
+	if (process->pid > 0)
+		return 0;
+	process->pid = 0;
+	return vmc_fail (err, VMC_FAILED, errno, "cannot start '%s'", argv[0]);
 }
 
 /* The last line of what it wrote to its standard error stream, escaped. */
@@ -178,6 +200,17 @@ bool vmc_process_ended (struct vmc_process *process)
 	if (process->pid == 0)
 		return true;
 	return waitid (P_PID, (id_t) process->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+}
+
+bool vmc_process_reap (struct vmc_process *process, int *status)
+{
+	int how;
+
+	if (waitpid (process->pid, &how, WNOHANG) != process->pid)
+		return false;
+	process->pid = 0;
+	*status = WIFEXITED (how) ? WEXITSTATUS (how) : -WTERMSIG (how);
+	return true;
 }
 
 int vmc_process_read (int output_fd, const char *name, void *data, size_t length, uint64_t deadline_ms,

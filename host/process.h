@@ -35,6 +35,14 @@ int vmc_process_start_with (struct vmc_process *process, const char *const argv[
 int vmc_process_start_survivor (struct vmc_process *process, const char *const argv[], int input_fd,
 				struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
+/* Start ARGV[0] with our own standard output and error stream. It gets SIGTERM should we die. Reaped with vmc_process_reap; the
+ * descriptors of PROCESS are -1. */
+int vmc_process_start_run (struct vmc_process *process, const char *const argv[], struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* Has it ended? Then it is gone, and STATUS is its exit status, or minus the signal that ended it. Does not wait. */
+bool vmc_process_reap (struct vmc_process *process, int *status) __attribute__ ((nonnull, warn_unused_result));
+
 /* Wait for its end, at most until DEADLINE_MS (vmc_now_ms). 0: it ended with status 0. -1: anything else, with its
  * last words in the error; it still runs after a VMC_TIMEOUT. */
 int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct vmc_error *err)

@@ -2,15 +2,13 @@
 #include "report.h"
 
 #include <json-c/json.h>
-#include <langinfo.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "table.h"
 #include "text.h"
-
-#define PICTURE_CELLS 64
 
 void vmc_report_clear (struct vmc_report *report)
 {
@@ -52,6 +50,7 @@ struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct 
 	memcpy (one->target, disk->target, sizeof one->target);
 	memcpy (one->path, disk->path, sizeof one->path);
 	memcpy (one->format, disk->format, sizeof one->format);
+	memcpy (one->discard, disk->discard, sizeof one->discard);
 	one->virtual_bytes = one->used_bytes = one->free_bytes = one->reclaimable_bytes = VMC_UNKNOWN;
 	one->allocated_before_bytes = one->allocated_after_bytes = one->reclaimed_bytes = VMC_UNKNOWN;
 	one->frozen_ms = one->duration_ms = one->peak_overlay_bytes = VMC_UNKNOWN;
@@ -67,11 +66,21 @@ int vmc_report_draw (struct vmc_disk_report *disk, const struct vmc_extents *all
 }
 
 /* From bad to worse, as a person would see it: a domain that is not at home is the worst. */
+static int badness_of_status (int exit_status)
+{
+	static const int badness[] = {0, 4, 5, 2, 1, 6, 3};
+
+	return badness[exit_status];
+}
+
 static int badness (enum vmc_code code)
 {
-	static const int by_exit_status[] = {0, 4, 5, 2, 1, 6, 3};
+	return badness_of_status (vmc_code_exit_status (code));
+}
 
-	return by_exit_status[vmc_code_exit_status (code)];
+int vmc_worse_status (int one, int other)
+{
+	return badness_of_status (one) >= badness_of_status (other) ? one : other;
 }
 
 enum vmc_code vmc_report_worst (const struct vmc_report *report, bool *any)
@@ -128,12 +137,13 @@ static struct json_object *disk_json (const struct vmc_disk_report *disk)
 	return object;
 }
 
-static int print_json (const struct vmc_report *report, const struct vmc_options *options)
+char *vmc_report_json (const struct vmc_report *report, const struct vmc_options *options)
 {
 	struct json_object *object = json_object_new_object (), *disks = json_object_new_array ();
 	bool any;
 	enum vmc_code worst = vmc_report_worst (report, &any);
-	int result;
+	const char *text;
+	char *line;
 
 	add_text (object, "domain", options->image ? NULL : report->domain);
 	add_text (object, "uuid", report->uuid[0] ? report->uuid : NULL);
@@ -141,9 +151,18 @@ static int print_json (const struct vmc_report *report, const struct vmc_options
 	for (size_t i = 0; i < report->count; i++)
 		json_object_array_add (disks, disk_json (&report->disks[i]));
 	json_object_object_add (object, "disks", disks);
-	result =
-		puts (json_object_to_json_string_ext (object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	text = json_object_to_json_string_ext (object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	line = text ? strdup (text) : NULL;
 	json_object_put (object);
+	return line;
+}
+
+static int print_json (const struct vmc_report *report, const struct vmc_options *options)
+{
+	char *line = vmc_report_json (report, options);
+	int result = line ? puts (line) : -1;
+
+	free (line);
 	return result < 0 ? -1 : 0;
 }
 
@@ -166,31 +185,19 @@ static uint64_t covered (const struct vmc_extents *ranges, uint64_t start, uint6
 
 static void print_picture (const struct vmc_disk_report *disk)
 {
-	static const char *const unicode[] = {"\u2588", "\u2592", "\u00b7"}, *const ascii[] = {"#", "-", "."};
-	const char *const *marks = strcmp (nl_langinfo (CODESET), "UTF-8") == 0 ? unicode : ascii;
-	uint64_t cell = disk->virtual_bytes / PICTURE_CELLS + 1;
+	const char *const *marks = vmc_table_marks ();
+	uint64_t cell = disk->virtual_bytes / VMC_TABLE_CELLS + 1;
 
 	if (disk->used.count + disk->freed.count == 0)
 		return;
 	(void) fputs ("      [", stdout);
-	for (uint64_t i = 0; i < PICTURE_CELLS; i++) {
+	for (uint64_t i = 0; i < VMC_TABLE_CELLS; i++) {
 		uint64_t used = covered (&disk->used, i * cell, (i + 1) * cell),
 			 freed = covered (&disk->freed, i * cell, (i + 1) * cell);
 
 		(void) fputs (used + freed < cell / 16 ? marks[2] : used >= freed ? marks[0] : marks[1], stdout);
 	}
 	(void) printf ("]  %s used  %s freed  %s never allocated\n", marks[0], marks[1], marks[2]);
-}
-
-static void cell (uint64_t bytes, bool about)
-{
-	char text[16], padded[20];
-
-	if (bytes == VMC_UNKNOWN)
-		(void) snprintf (padded, sizeof padded, "-");
-	else
-		(void) snprintf (padded, sizeof padded, "%s%s", about ? "~" : "", vmc_text_size (text, bytes));
-	(void) printf (" %11s", padded);
 }
 
 static const char *label (const struct vmc_disk_report *disk)
@@ -205,11 +212,11 @@ static void print_row (const struct vmc_disk_report *disk, bool dry_run)
 	if (disk->frozen_ms != VMC_UNKNOWN)
 		(void) snprintf (frozen, sizeof frozen, "%llu ms", (unsigned long long) disk->frozen_ms);
 	(void) printf ("%-5s %-6s", label (disk), disk->method ? disk->method : "-");
-	cell (disk->virtual_bytes, false);
-	cell (disk->used_bytes, false);
-	cell (disk->allocated_before_bytes, false);
-	cell (disk->allocated_after_bytes, false);
-	cell (dry_run ? disk->reclaimable_bytes : disk->reclaimed_bytes, dry_run);
+	vmc_table_bytes (disk->virtual_bytes, false);
+	vmc_table_bytes (disk->used_bytes, false);
+	vmc_table_bytes (disk->allocated_before_bytes, false);
+	vmc_table_bytes (disk->allocated_after_bytes, false);
+	vmc_table_bytes (dry_run ? disk->reclaimable_bytes : disk->reclaimed_bytes, dry_run);
 	(void) printf (" %9s\n", frozen);
 	print_picture (disk);
 }
@@ -245,6 +252,8 @@ static void print_reasons (const struct vmc_report *report)
 
 		if (disk->method != NULL)
 			(void) printf ("      %s: %s, because %s\n", label (disk), disk->method, disk->reason);
+		else if (disk->reason[0] != 0)
+			(void) printf ("      %s: nothing, because %s\n", label (disk), disk->reason);
 		if (disk->paused_ms > 0)
 			(void) printf ("      %s: the guest was paused for %llu ms in all\n", label (disk),
 				       (unsigned long long) disk->paused_ms);

@@ -15,7 +15,8 @@ struct vmc_disk_report {
 	char target[VMC_NAME_SIZE]; /* empty: a file that belongs to no domain */
 	char path[VMC_PATH_SIZE];
 	char format[VMC_NAME_SIZE];
-	const char *method; /* "trim", "commit", "convert", "zero", or NULL */
+	char discard[VMC_NAME_SIZE]; /* as in the XML, or empty */
+	const char *method;          /* "trim", "commit", "convert", "zero", or NULL */
 	char reason[VMC_TEXT_SIZE];
 	uint64_t virtual_bytes, used_bytes, free_bytes, reclaimable_bytes;
 	uint64_t allocated_before_bytes, allocated_after_bytes, reclaimed_bytes;
@@ -30,7 +31,9 @@ struct vmc_disk_report {
 struct vmc_report {
 	char domain[VMC_NAME_SIZE * 4]; /* escaped; empty with --image */
 	char uuid[37];
-	bool failed; /* before any disk was looked at */
+	bool active;
+	char agent[VMC_NAME_SIZE * 2]; /* who answers in the guest, and its version; empty: nobody */
+	bool failed;                   /* before any disk was looked at */
 	struct vmc_error error;
 	struct vmc_disk_report *disks;
 	size_t count;
@@ -54,6 +57,12 @@ int vmc_report_draw (struct vmc_disk_report *disk, const struct vmc_extents *all
 
 /* The worst code of the report; *ANY is false when nothing went wrong. */
 enum vmc_code vmc_report_worst (const struct vmc_report *report, bool *any) __attribute__ ((nonnull));
+
+/* The worse one of two exit statuses, as a person would see it. */
+int vmc_worse_status (int one, int other);
+
+/* One line of JSON, without a newline, to be freed by the caller; NULL when memory runs out. */
+char *vmc_report_json (const struct vmc_report *report, const struct vmc_options *options) __attribute__ ((nonnull));
 
 /* Print what OPTIONS ask for: JSON or a table on the standard output, one sentence for each failure on the standard
  * error stream. -1: it could not be written. */

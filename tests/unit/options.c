@@ -48,7 +48,8 @@ static void defaults_are_as_documented (void **state)
 	assert_int_equal (options.method, VMC_METHOD_AUTO);
 	assert_int_equal (options.disk_count, 0);
 	assert_false (options.dry_run || options.json || options.quiet || options.verbose || options.help ||
-		      options.version || options.recover);
+		      options.version || options.discard);
+	assert_int_equal (options.action, VMC_ACTION_RUN);
 	assert_int_equal (options.progress, VMC_PROGRESS_AUTO);
 	assert_int_equal (options.timeout_ms, 0);
 	assert_int_equal (options.freeze_timeout_ms, 5000);
@@ -476,12 +477,12 @@ static void an_image_needs_no_domain (void **state)
 
 static void an_image_belongs_to_no_domain (void **state)
 {
-	static const char *const lines[] = {"--image=/i vm1", "vm1 vm2 --image=/i", "--image=/i --recover",
-					    "--image=/i --disk=vda", "--image=/i --recover vm1"};
+	static const char *const lines[] = {"--image=/i vm1", "vm1 vm2 --image=/i", "--image=/i --disk=vda"};
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (lines); i++)
-		assert_usage (lines[i], "--image takes no domain, no --disk and no --recover");
+		assert_usage (lines[i], "--image takes no domain and no --disk");
+	assert_usage ("--image=/i --recover", "do not go together");
 }
 
 static void an_image_cannot_be_trimmed (void **state)
@@ -540,10 +541,10 @@ static void recovering_needs_no_domain (void **state)
 
 	(void) state;
 	parse_well ("--recover", &options);
-	assert_true (options.recover);
+	assert_int_equal (options.action, VMC_ACTION_RECOVER);
 	assert_int_equal (options.domain_count, 0);
 	parse_well ("vm1 --recover vm2", &options);
-	assert_true (options.recover);
+	assert_int_equal (options.action, VMC_ACTION_RECOVER);
 	assert_int_equal (options.domain_count, 2);
 	assert_string_equal (options.domains[0], "vm1");
 	assert_string_equal (options.domains[1], "vm2");

@@ -188,6 +188,8 @@ int vmc_domain_xml_parse (const char *xml, struct vmc_disks *disks, struct vmc_e
 			continue;
 		if (strcmp ((const char *) node->name, "channel") == 0)
 			read_channel (node, disks);
+		if (strcmp ((const char *) node->name, "controller") == 0 && is (node, "type", "virtio-serial"))
+			disks->channel_controller = true;
 		if (strcmp ((const char *) node->name, "disk") != 0)
 			continue;
 		items = reallocarray (disks->items, disks->count + 1, sizeof *items);

@@ -40,6 +40,7 @@ struct vmc_disks {
 	size_t count;
 	bool channel;                /* there is a channel for the agent */
 	bool channel_connected;      /* and the guest has it open */
+	bool channel_controller;     /* there is one that channels can be attached to */
 	char machine[VMC_NAME_SIZE]; /* "pc-i440fx-7.2" */
 	bool qemu_channel;           /* the same for qemu-guest-agent */
 	bool qemu_channel_connected;

@@ -19,7 +19,6 @@
 #include "report.h"
 
 #define CHANNEL_XML "<channel type='unix'><target type='virtio' name='" VMC_CHANNEL_NAME "'/></channel>"
-#define CONTROLLER_XML "<controller type='virtio-serial'/>"
 
 static void say (const struct vmc_options *options, const struct vmc_domain *domain, const char *what)
 {
@@ -27,18 +26,8 @@ static void say (const struct vmc_options *options, const struct vmc_domain *dom
 		(void) printf ("%s: %s%s\n", domain->name, options->dry_run ? "would be done: " : "", what);
 }
 
-/* A domain without any channel may have no controller for one yet. */
-static int attach_channel (const struct vmc_domain *domain, unsigned flags, struct vmc_error *err)
-{
-	if (VMC_LIBVIRT (virDomainAttachDeviceFlags (domain->handle, CHANNEL_XML, flags)) == 0)
-		return 0;
-	if (VMC_LIBVIRT (virDomainAttachDeviceFlags (domain->handle, CONTROLLER_XML, flags)) == 0 &&
-	    VMC_LIBVIRT (virDomainAttachDeviceFlags (domain->handle, CHANNEL_XML, flags)) == 0)
-		return 0;
-	return vmc_fail_libvirt (err, VMC_FAILED, "cannot add the channel");
-}
-
-/* To the domain that runs, or to its persistent XML; WHERE is for people. */
+/* To the domain that runs, or to its persistent XML, where libvirt adds the controller that it needs. Such a controller cannot be
+ * hot-plugged. WHERE is for people. */
 static int add_channel (const struct vmc_domain *domain, const struct vmc_options *options, bool live,
 			const char *where, struct vmc_error *err)
 {
@@ -49,9 +38,15 @@ static int add_channel (const struct vmc_domain *domain, const struct vmc_option
 	free (xml);
 	if (result < 0 || disks.channel)
 		return result;
+	if (live && !disks.channel_controller) {
+		say (options, domain,
+		     "the channel from its next start on only: it runs without a virtio-serial controller");
+		return 0;
+	}
 	if (!options->dry_run &&
-	    attach_channel (domain, live ? VIR_DOMAIN_AFFECT_LIVE : VIR_DOMAIN_AFFECT_CONFIG, err) < 0)
-		return -1;
+	    VMC_LIBVIRT (virDomainAttachDeviceFlags (domain->handle, CHANNEL_XML,
+						     live ? VIR_DOMAIN_AFFECT_LIVE : VIR_DOMAIN_AFFECT_CONFIG)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot add the channel");
 	say (options, domain, where);
 	return 0;
 }
@@ -107,10 +102,10 @@ static int set_up_locked (struct vmc_domain *domain, const struct vmc_options *o
 		return pending < 0 ? -1
 				   : vmc_fail (err, VMC_INTERRUPTED, 0,
 					       "an earlier run was interrupted; run vmcompact --recover first");
-	if (active && add_channel (domain, options, true, "the channel for the agent, while it runs", err) < 0)
-		return -1;
 	if (persistent &&
 	    add_channel (domain, options, false, "the channel for the agent, in its persistent XML", err) < 0)
+		return -1;
+	if (active && add_channel (domain, options, true, "the channel for the agent, while it runs", err) < 0)
 		return -1;
 	if (!options->discard)
 		return 0;

@@ -125,7 +125,7 @@ waste ()                # something to give back, each time
 check_nothing_left ()   # of vmcompact: no journal, no process
 {
     local left
-    left=$(find $state -type f -size +0) && [ -z "$left" ] || fail "left: $left"
+    left=$(find $state -maxdepth 1 -type f -size +0) && [ -z "$left" ] || fail "left: $left"
     wait_until 5 no_process || { pgrep -af "$own_processes" >&2; fail "a process is left"; }
 }
 

@@ -67,13 +67,17 @@ for n in $(seq $count); do came_back g$n; check_same g$n; done
 [ "$(grep -c '^vmcompact_success{.*} 1$' "$work/metrics/vmcompact.prom")" = $count ] || fail "the metrics do not know ten that went well"
 expect_text "$work/metrics/vmcompact.prom" '^vmcompact_all_exit_status 0$'
 
+for n in 1 4 5 6 8 9 10; do check_files g$n /mnt; virsh -q destroy g$n; virsh -q undefine g$n; rm "$images/g$n.qcow2"; done
+guests="g2 g3 g7"
+for name in $guests; do remember $name; done
+
 say "the one with most to give back first, two at a time if that is asked for"
 write_and_delete g2 50; write_and_delete g3 20; write_and_delete g7 80
 cron 0 --json --min-reclaim=5M
-domains | grep -q '^g7 g2 g3 ' || fail "the order was: $(domains)"
+[ "$(domains)" = "g7 g2 g3" ] || fail "the order was: $(domains)"
 write_and_delete g2 50; write_and_delete g7 80
 cron 0 --json --min-reclaim=5M --jobs=2
-[ "$(domains | wc -w)" = $count ] || fail "not each has its line"
+[ "$(domains | wc -w)" = 3 ] || fail "not each has its line"
 
 say "the guest's own method, and what makes no sense there"
 write_and_delete g2 50
@@ -86,15 +90,15 @@ no_nightly g2; no_nightly g3
 
 say "nothing is begun that will not have ended in time: a run takes what runs took, an unknown one a minute and more"
 rm "/var/lib/vmcompact/history/$(virsh domuuid g7).json"
-soon=$(date -d '+1 minute' +%H:%M)
-[ "$(date -d '+50 seconds' +%H:%M)" = "$soon" ] || sleep 15 # not just before the minute
-cron 0 -v --until="$(date -d '+70 seconds' +%H:%M)"
+cron 0 -v --until="$(date -d '+60 seconds' +%H:%M)"
 grep -A1 '^g7$' "$work/out" | grep -q "would not have ended in time" || { cat "$work/out" >&2; fail "g7 was begun"; }
-grep -q "9 done, 0 failed, 1 left for another time" "$work/out" || { cat "$work/out" >&2; fail "another summary"; }
+grep -q "2 done, 0 failed, 1 left for another time" "$work/out" || { cat "$work/out" >&2; fail "another summary"; }
 nightly g7 "from='$(date -d '+3 hours' +%H:%M)' until='$(date -d '+4 hours' +%H:%M)'"
 cron 0 -v --until="$(date -d '+2 hours' +%H:%M)"
 grep -A1 '^g7$' "$work/out" | grep -q "would not have ended in time" || { cat "$work/out" >&2; fail "g7 was begun"; }
 no_nightly g7
+
+for name in $guests; do remember $name; done
 
 say "a second one at the same time, and Ctrl-C in the middle: the domain comes home, the rest is not begun"
 write_and_delete g2 50; write_and_delete g7 80
@@ -116,4 +120,4 @@ status=0; wait $all || status=$?
 [ "$(grep -c 'interrupted by signal' "$work/lines")" = 2 ] || { cat "$work/lines" >&2; fail "not one sentence for the guest and one for all"; }
 [ "$(grep -c 'guard the base' "$work/lines")" = 1 ] || fail "a second guest was begun"
 ls /var/lib/vmcompact/*.journal 2>/dev/null && fail "a journal is left"
-for n in $(seq $count); do [ $n = 2 ] || check_same g$n; check_files g$n /mnt; done # g2 has another inode since it was converted
+for name in $guests; do check_same $name; check_files $name /mnt; done

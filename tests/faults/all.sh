@@ -1,0 +1,49 @@
+# A night of three guests in which one hangs, then one in which the night itself, or one of its runs, is killed.
+. "$(dirname "$0")/faults.sh"
+
+guests="g h i"
+writers=0
+for name in $guests; do
+    make_image $name qcow2 $size $dirty $files disk
+    define_guest $name "$(disk_xml vda "$images/$name.qcow2")"
+    start_guest $name
+    guest $name "mount -o noinit_itable /dev/vda /mnt"
+    start_agent $name
+done
+for name in $guests; do remember $name; done
+full=$(allocated "$images/g.qcow2")
+night="$vmcompact --all -v --min-reclaim=1M"
+
+no_run () { ! pgrep -f -- '--config=/dev/null' >/dev/null; }
+others_are_done () { local name; for name in g i; do [ $((full - $(allocated "$images/$name.qcow2"))) -gt $(((dirty - files) << 19)) ] || fail "$name was not compacted"; done; }
+all_home () { local name; for name in $guests; do check_same $name; check_files $name /mnt; done; check_nothing_left; }
+waste_again () { local name; for name in $guests; do guest $name "dd if=/dev/zero of=/mnt/waste bs=1M count=$1 conv=fsync 2>/dev/null; rm /mnt/waste; sync" >/dev/null; done; }
+
+say "QEMU of one guest stands still: the others are done, and it is told"
+kill -STOP "$(cat /run/libvirt/qemu/h.pid)"
+expect_status 1 env VMC_FAULT_CALL_S=3 $night
+expect_text "$work/err" "libvirt does not return from a call"
+kill -CONT "$(cat /run/libvirt/qemu/h.pid)"
+others_are_done
+[ "$(cat /var/lib/vmcompact/history/*.json | grep -c '"result":"done"')" = 2 ] || fail "the history has not two that went well"
+sleep 1
+all_home
+
+for point in thawed committing; do
+    say "the night is killed while a run is at '$point': that gives way and brings its domain home"
+    waste_again 30
+    at $point 'kill -9 $(ps -o ppid= $pid)' $night
+    [ "$status" -ge 128 ] || fail "the night was not killed: exit status $status"
+    wait_until 20 no_run || fail "a run goes on"
+    all_home
+done
+
+say "one run is killed: the night goes on, and the next one brings the domain home"
+waste_again 30
+at redirected '[ -e $work/once ] || { touch $work/once; kill -9 $pid; }' $night
+expect_end 5 "its run ended with signal 9; run vmcompact --recover"
+others=$(grep -c 'give space back' "$work/err")
+[ "$others" = 2 ] || { cat "$work/err" >&2; fail "not two others were compacted"; }
+expect_status 0 $night
+all_home
+for name in $guests; do stop_guest $name; check_image $name qcow2; done

@@ -19,7 +19,7 @@ enum vmc_code {
 	VMC_BUSY,        /* somebody else is at it */
 	VMC_NO_AGENT,    /* nothing answers on the channel */
 	VMC_TIMEOUT,     /* no answer in time; what happened is unknown */
-	VMC_PROTOCOL,    /* the other side sent what the protocol does not allow */
+	VMC_PROTOCOL,    /* the other side broke the protocol */
 	VMC_UNSUPPORTED, /* the kernel, device or filesystem cannot do it */
 	VMC_CANCELLED,   /* ended on request */
 	VMC_NOT_HELD,    /* a freeze was broken before it was thawed */

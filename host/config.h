@@ -4,7 +4,7 @@
 
 #include "error.h"
 
-#define VMC_CONFIG_FILE "/etc/vmcompact/vmcompact.conf"
+#define VMC_CONFIG_FILE SYSCONFDIR "/vmcompact/vmcompact.conf"
 
 /* Called with each key and its value. */
 typedef int vmc_config_take (void *opaque, const char *key, const char *value, struct vmc_error *err);

@@ -263,7 +263,7 @@ static void diagnose_guest (const struct vmc_disk_facts *facts, const char *gues
 	if (facts->filesystem_count == 0)
 		vmc_findings_addf (findings, VMC_FINDING_STOP, facts->disk->target, facts->why_no_guest_disk,
 				   "virsh edit %s", guest);
-	for (size_t i = 0; i < facts->filesystem_count; i++)
+	for (size_t i = 0; i < facts->filesystem_count && findings->count < VMC_FINDINGS_MAX; i++)
 		diagnose_filesystem (facts, facts->filesystems[i], findings);
 }
 

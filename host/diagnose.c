@@ -222,7 +222,8 @@ static void diagnose_trim (const struct vmc_disk_facts *facts, const struct vmc_
 			   const char *where, struct vmc_findings *findings)
 {
 	const char *name = vmc_facts_device (filesystem);
-	const struct vmc_device *luks = name ? find_luks (facts->devices, name) : NULL;
+	bool drops = strstr (filesystem->why_not_trim, "discards") != NULL; /* as the agent says it */
+	const struct vmc_device *luks = name && drops ? find_luks (facts->devices, name) : NULL;
 	char text[VMC_TEXT_SIZE];
 
 	if (luks == NULL) {

@@ -54,9 +54,8 @@ static void marks_are_what_the_terminal_can_show (void **state)
 	(void) state;
 	assert_non_null (setlocale (LC_CTYPE, "C"));
 	assert_marks ("#", "-", ".");
-	if (setlocale (LC_CTYPE, "C.UTF-8") == NULL)
-		skip ();
-	assert_marks ("\xE2\x96\x88", "\xE2\x96\x92", "\xC2\xB7");
+	if (setlocale (LC_CTYPE, "C.UTF-8") != NULL)
+		assert_marks ("\xE2\x96\x88", "\xE2\x96\x92", "\xC2\xB7");
 }
 
 static const struct CMUnitTest tests[] = {

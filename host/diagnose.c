@@ -11,6 +11,7 @@
 #include "qemu_version.h"
 #include "text.h"
 
+#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 #define DISCARD_MACHINE 4 /* QEMU 4.0: machine types before it have virtio disks that take no discards */
 
 const char *vmc_finding_level_name (enum vmc_finding_level level)
@@ -217,25 +218,34 @@ static const struct vmc_device *find_luks (const struct vmc_list *devices, const
 	return NULL;
 }
 
+/* Is NAME, which the guest has chosen, nothing more than one in /sys/block? It becomes part of a command. */
+static bool is_plain (const char *name)
+{
+	return isalpha ((unsigned char) name[0]) && name[strspn (name, PLAIN)] == 0;
+}
+
 /* Which layer is it that does not pass discards on? */
 static void diagnose_trim (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem,
 			   const char *where, struct vmc_findings *findings)
 {
 	const char *name = vmc_facts_device (filesystem);
-	const struct vmc_device *luks = name ? find_luks (facts->devices, name) : NULL;
-	char text[VMC_TEXT_SIZE];
+	bool drops = strstr (filesystem->why_not_trim, "discards") != NULL; /* as the agent says it */
+	const struct vmc_device *luks = name && drops ? find_luks (facts->devices, name) : NULL;
+	char text[VMC_TEXT_SIZE], command[VMC_TEXT_SIZE] = "";
 
 	if (luks == NULL) {
 		(void) snprintf (text, sizeof text, "it cannot be trimmed: %s", filesystem->why_not_trim);
 		vmc_findings_add (findings, VMC_FINDING_NOTE, where, text, NULL);
 		return;
 	}
-	vmc_findings_addf (findings, VMC_FINDING_NOTE, where,
-			   "it cannot be trimmed: it lies on LUKS, which drops discards unless it is told to pass them "
-			   "on; in the "
-			   "guest",
-			   "cryptsetup refresh --allow-discards --persistent \"$(cat /sys/block/%s/dm/name)\"",
-			   luks->name);
+	if (is_plain (luks->name))
+		(void) snprintf (command, sizeof command,
+				 "cryptsetup refresh --allow-discards --persistent \"$(cat /sys/block/%s/dm/name)\"",
+				 luks->name);
+	vmc_findings_add (findings, VMC_FINDING_NOTE, where,
+			  "it cannot be trimmed: it lies on LUKS, which drops discards unless it is told to pass them "
+			  "on; in the guest",
+			  command);
 }
 
 static void diagnose_filesystem (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem,
@@ -263,7 +273,7 @@ static void diagnose_guest (const struct vmc_disk_facts *facts, const char *gues
 	if (facts->filesystem_count == 0)
 		vmc_findings_addf (findings, VMC_FINDING_STOP, facts->disk->target, facts->why_no_guest_disk,
 				   "virsh edit %s", guest);
-	for (size_t i = 0; i < facts->filesystem_count; i++)
+	for (size_t i = 0; i < facts->filesystem_count && findings->count < VMC_FINDINGS_MAX; i++)
 		diagnose_filesystem (facts, facts->filesystems[i], findings);
 }
 

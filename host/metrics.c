@@ -55,7 +55,7 @@ static void print_label (FILE *out, const char *value)
 	for (; *value != 0; value++) {
 		if (*value == '\\' || *value == '"')
 			(void) fputc ('\\', out);
-		(void) fputc (*value, out);
+		(void) fputs (*value == '\n' ? "\\n" : (const char[]) {*value, 0}, out);
 	}
 }
 

@@ -45,9 +45,14 @@ static void add_place (struct vmc_task *task, const char *path)
 	struct stat status;
 	dev_t device;
 
-	if (stat (path, &status) < 0 || task->place_count == VMC_TASK_PLACES_MAX)
+	if (stat (path, &status) < 0)
 		return;
 	device = S_ISBLK (status.st_mode) ? status.st_rdev : status.st_dev;
+	for (size_t i = 0; i < task->place_count; i++)
+		if (task->places[i] == device)
+			return;
+	if (task->place_count == VMC_TASK_PLACES_MAX)
+		return;
 	task->alone = task->alone || !is_quick (device);
 	task->places[task->place_count++] = device;
 }
@@ -71,7 +76,8 @@ void vmc_survey_read (const char *line, struct vmc_task *task, uint64_t *allocat
 
 			task->reclaimable_bytes += number (disk, "reclaimable_bytes");
 			*allocated_bytes += number (disk, "allocated_before_bytes");
-			if (json_object_object_get_ex (disk, "path", &path))
+			if (json_object_object_get_ex (disk, "path", &path) &&
+			    json_object_is_type (path, json_type_string))
 				add_place (task, json_object_get_string (path));
 		}
 	json_object_put (object);

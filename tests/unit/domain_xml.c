@@ -525,6 +525,54 @@ static void a_copy_goes_to_an_odd_path_as_it_is (void **state)
 	}
 }
 
+/* --- discard ------------------------------------------------------------------------------------------------------------ */
+
+/* XML with discard='unmap' for its disk TARGET is WANTED. */
+static void assert_discard (const char *xml, const char *target, const char *wanted)
+{
+	char *text = vmc_domain_xml_with_discard (xml, target);
+
+	assert_non_null (text);
+	assert_contains (text, wanted);
+	free (text);
+}
+
+static void discard_is_set_on_one_disk (void **state)
+{
+	static const char xml[] =
+		DOMAIN ("<disk type='file'><driver name='qemu' type='qcow2' cache='none'/><target dev='vda'/></disk>"
+			"<disk type='file'><driver name='qemu' type='raw' discard='ignore'/><target dev='vdb'/></disk>"
+			"<disk type='file'><target dev='vdc'/></disk>");
+
+	(void) state;
+	assert_discard (xml, "vda",
+			"<disk type=\"file\"><driver name=\"qemu\" type=\"qcow2\" cache=\"none\" discard=\"unmap\"/>"
+			"<target dev=\"vda\"/></disk>"
+			"<disk type=\"file\"><driver name=\"qemu\" type=\"raw\" discard=\"ignore\"/><target "
+			"dev=\"vdb\"/></disk>"
+			"<disk type=\"file\"><target dev=\"vdc\"/></disk>");
+	assert_discard (xml, "vdb",
+			"<driver name=\"qemu\" type=\"qcow2\" cache=\"none\"/><target dev=\"vda\"/></disk>"
+			"<disk type=\"file\"><driver name=\"qemu\" type=\"raw\" discard=\"unmap\"/>");
+	assert_discard (xml, "vdc", "<target dev=\"vdc\"/><driver discard=\"unmap\"/></disk>");
+}
+
+static void discard_that_is_set_stays_as_it_is (void **state)
+{
+	(void) state;
+	assert_discard (DOMAIN ("<disk><driver discard='unmap' type='raw'/><target dev='vda'/></disk>"), "vda",
+			"<disk><driver discard=\"unmap\" type=\"raw\"/><target dev=\"vda\"/></disk>");
+}
+
+static void discard_needs_a_disk (void **state)
+{
+	(void) state;
+	assert_null (vmc_domain_xml_with_discard (DOMAIN (DISK ("")), "vdz"));
+	assert_null (vmc_domain_xml_with_discard (DOMAIN (DISK ("")), ""));
+	assert_null (vmc_domain_xml_with_discard (DOMAIN (""), "vda"));
+	assert_null (vmc_domain_xml_with_discard ("junk", "vda"));
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_disk_is_read),
 	cmocka_unit_test (what_a_disk_does_not_say_is_empty),
@@ -561,6 +609,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (what_is_not_there_is_not_put_on_an_image),
 	cmocka_unit_test (a_copy_goes_to_a_qcow2_file),
 	cmocka_unit_test (a_copy_goes_to_an_odd_path_as_it_is),
+	cmocka_unit_test (discard_is_set_on_one_disk),
+	cmocka_unit_test (discard_that_is_set_stays_as_it_is),
+	cmocka_unit_test (discard_needs_a_disk),
 };
 
 UNIT_MAIN (tests)

@@ -5,19 +5,24 @@
 
 #define WORDS_MAX 160
 
-/* Parse LINE, words with spaces between them, behind a program name. The words live until the next call. */
+/* Parse LINE, words with spaces between them, behind a program name, whatever this machine's configuration is. The words live until
+ * the next call. */
 static int parse (const char *line, struct vmc_options *options, struct vmc_error *err)
 {
 	static char copy[4096], *argv[WORDS_MAX];
-	int argc = 1;
+	int argc = 2;
 	char *save = NULL;
 
 	argv[0] = (char *) "vmcompact";
+	argv[1] = (char *) "--config=/dev/null";
 	(void) snprintf (copy, sizeof copy, "%s", line);
 	for (char *word = strtok_r (copy, " ", &save); word != NULL; word = strtok_r (NULL, " ", &save))
 		argv[argc++] = word;
 	argv[argc] = NULL;
-	return vmc_options_parse (argc, argv, options, err);
+	if (vmc_options_parse (argc, argv, options, err) < 0)
+		return -1;
+	vmc_options_clear (options); /* nothing of them lies in an empty file */
+	return 0;
 }
 
 static void parse_well (const char *line, struct vmc_options *options)
@@ -61,6 +66,12 @@ static void defaults_are_as_documented (void **state)
 	assert_int_equal (options.wish.cluster_bytes, 0);
 	assert_int_equal (options.wish.bandwidth_bytes_per_s, 0);
 	assert_false (options.wish.compress || options.keep_old);
+	assert_int_equal (options.min_reclaim_bytes, 0);
+	assert_int_equal (options.exclude_count, 0);
+	assert_int_equal (options.until_minutes, -1);
+	assert_int_equal (options.jobs, 1);
+	assert_null (options.metrics_dir);
+	assert_null (options.on_failure);
 }
 
 static void domains_may_stand_anywhere (void **state)
@@ -511,6 +522,144 @@ static void a_copy_is_made_of_an_image (void **state)
 	assert_usage ("--image=/i --output", "the option '--output' needs a value");
 }
 
+/* --- what is done -------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *option;
+	enum vmc_action action;
+	bool needs_domain, takes_domain;
+} actions[] = {
+	{"--all", VMC_ACTION_ALL, false, false},      {"--recover", VMC_ACTION_RECOVER, false, true},
+	{"--status", VMC_ACTION_STATUS, false, true}, {"--doctor", VMC_ACTION_DOCTOR, true, true},
+	{"--setup", VMC_ACTION_SETUP, true, true},    {"--image=/i", VMC_ACTION_IMAGE, false, false},
+};
+
+static void an_action_knows_its_domains (void **state)
+{
+	struct vmc_options options;
+	char line[100];
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (actions); i++) {
+		if (actions[i].needs_domain) {
+			assert_usage (actions[i].option, "name at least one domain");
+		} else {
+			parse_well (actions[i].option, &options);
+			assert_int_equal (options.action, actions[i].action);
+			assert_int_equal (options.domain_count, 0);
+		}
+		sprintf (line, "vm1 %s vm2", actions[i].option);
+		if (!actions[i].takes_domain) {
+			assert_usage (line, " takes no domain and no --disk");
+			continue;
+		}
+		parse_well (line, &options);
+		assert_int_equal (options.action, actions[i].action);
+		assert_int_equal (options.domain_count, 2);
+	}
+	assert_usage ("--all --disk=vda", "--all takes no domain and no --disk; --exclude leaves domains out");
+}
+
+static void there_is_one_action (void **state)
+{
+	struct vmc_options options;
+	char line[100];
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (actions); i++)
+		for (size_t j = 0; j < UNIT_COUNT (actions); j++) {
+			sprintf (line, "%s %s %s", actions[i].option, actions[j].option,
+				 actions[i].takes_domain ? "vm1" : "");
+			if (i != j) {
+				assert_usage (line,
+					      "--all, --recover, --status, --doctor, --setup and --image do not go "
+					      "together");
+				continue;
+			}
+			parse_well (line, &options);
+			assert_int_equal (options.action, actions[i].action);
+		}
+}
+
+static const char *const for_all[] = {"--running", "--inactive", "--exclude=x", "--until=5:00", "--jobs=2"};
+
+static void what_chooses_domains_is_for_all (void **state)
+{
+	struct vmc_options options;
+	char line[100];
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (for_all); i++) {
+		sprintf (line, "%s vm1", for_all[i]);
+		assert_usage (line, "--running, --inactive, --exclude, --until and --jobs go with --all only");
+		for (size_t j = 1; j < UNIT_COUNT (actions); j++) {
+			sprintf (line, "%s %s %s", for_all[i], actions[j].option, actions[j].takes_domain ? "vm1" : "");
+			assert_usage (line, "--running, --inactive, --exclude, --until and --jobs go with --all only");
+		}
+		sprintf (line, "%s --all", for_all[i]);
+		parse_well (line, &options);
+	}
+}
+
+static void which_and_when_is_chosen_for_all (void **state)
+{
+	struct vmc_options options;
+
+	(void) state;
+	parse_well ("--all", &options);
+	assert_true (options.running);
+	assert_false (options.inactive);
+	parse_well ("--all --inactive", &options);
+	assert_false (options.running);
+	assert_true (options.inactive);
+	parse_well ("--inactive --running --all", &options);
+	assert_true (options.running && options.inactive);
+	parse_well ("--all --exclude=a* --exclude b --until=23:59 --jobs=64", &options);
+	assert_int_equal (options.exclude_count, 2);
+	assert_string_equal (options.excludes[0], "a*");
+	assert_string_equal (options.excludes[1], "b");
+	assert_int_equal (options.until_minutes, 23 * 60 + 59);
+	assert_int_equal (options.jobs, 64);
+	parse_well ("--all --until=0:00", &options);
+	assert_int_equal (options.until_minutes, 0);
+	assert_usage ("--all --until=24:00", "--until needs a time of the day");
+	assert_usage ("--all --jobs=0", "--jobs needs a number of domains from 1 to 64, not '0'");
+	assert_usage ("--all --jobs=65", "--jobs needs a number of domains from 1 to 64, not '65'");
+	assert_usage ("--all --jobs=-1", "--jobs needs a number of domains");
+}
+
+static void discard_is_for_setup (void **state)
+{
+	struct vmc_options options;
+	char line[100];
+
+	(void) state;
+	parse_well ("--setup --discard --disk=vda vm1", &options);
+	assert_true (options.discard);
+	assert_int_equal (options.disk_count, 1);
+	parse_well ("--setup vm1", &options);
+	assert_false (options.discard);
+	assert_usage ("--discard vm1", "--discard goes with --setup only");
+	for (size_t i = 0; i < UNIT_COUNT (actions); i++) {
+		if (actions[i].action == VMC_ACTION_SETUP)
+			continue;
+		sprintf (line, "--discard %s %s", actions[i].option, actions[i].takes_domain ? "vm1" : "");
+		assert_usage (line, "--discard goes with --setup only");
+	}
+}
+
+static void what_happens_afterwards_is_chosen (void **state)
+{
+	struct vmc_options options;
+
+	(void) state;
+	parse_well ("--metrics-dir=/m --on-failure=true vm1", &options);
+	assert_string_equal (options.metrics_dir, "/m");
+	assert_string_equal (options.on_failure, "true");
+	assert_usage ("--metrics-dir=m vm1", "--metrics-dir needs an absolute path, not 'm'");
+	assert_usage ("--on-failure= vm1", "--on-failure needs a command");
+}
+
 /* --- words -------------------------------------------------------------------------------------- */
 
 static void an_option_that_is_not_known_is_named (void **state)
@@ -583,7 +732,11 @@ static void help_names_every_option (void **state)
 					    "--timeout=",      "--freeze-timeout=", "--overlay-dir=", "--recover",
 					    "--lock-wait=",    "-h, --help",        "-V, --version",  "--format=",
 					    "--cluster-size=", "--compress",        "--keep-old",     "--bandwidth=",
-					    "--image=",        "--output="};
+					    "--image=",        "--output=",         "--zero",         "--min-reclaim=",
+					    "--all",           "--running",         "--inactive",     "--exclude=",
+					    "--until=",        "--jobs=",           "--status",       "--doctor",
+					    "--setup",         "--discard",         "--config=",      "--metrics-dir=",
+					    "--on-failure="};
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (words); i++)
@@ -618,6 +771,12 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (an_image_belongs_to_no_domain),
 	cmocka_unit_test (an_image_cannot_be_trimmed),
 	cmocka_unit_test (a_copy_is_made_of_an_image),
+	cmocka_unit_test (an_action_knows_its_domains),
+	cmocka_unit_test (there_is_one_action),
+	cmocka_unit_test (what_chooses_domains_is_for_all),
+	cmocka_unit_test (which_and_when_is_chosen_for_all),
+	cmocka_unit_test (discard_is_for_setup),
+	cmocka_unit_test (what_happens_afterwards_is_chosen),
 	cmocka_unit_test (an_option_that_is_not_known_is_named),
 	cmocka_unit_test (a_missing_value_is_named),
 	cmocka_unit_test (a_domain_must_be_named),

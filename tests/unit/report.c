@@ -106,6 +106,17 @@ static void codes_with_the_same_status_are_equally_bad (void **state)
 	vmc_report_clear (&report);
 }
 
+/* The same for exit statuses, of which one may be of another process. */
+static void the_worse_status_is_the_worse_one (void **state)
+{
+	static const int order[] = {0, 4, 3, 6, 1, 2, 5};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (order); i++)
+		for (size_t j = 0; j < UNIT_COUNT (order); j++)
+			assert_int_equal (vmc_worse_status (order[i], order[j]), order[i > j ? i : j]);
+}
+
 static void every_code_is_worse_than_success (void **state)
 {
 	(void) state;
@@ -325,6 +336,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (nothing_wrong_is_not_any),
 	cmocka_unit_test (codes_are_ordered_by_what_they_mean_for_the_domain),
 	cmocka_unit_test (codes_with_the_same_status_are_equally_bad),
+	cmocka_unit_test (the_worse_status_is_the_worse_one),
 	cmocka_unit_test (every_code_is_worse_than_success),
 	cmocka_unit_test (the_domains_own_failure_counts),
 	cmocka_unit_test (what_did_not_fail_does_not_count),

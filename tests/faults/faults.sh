@@ -60,7 +60,7 @@ fill_with ()            # FILE - until its filesystem is full
 
 forget_owners ()        # libvirt's notes of who owned a file do not count after a boot: they carry its time
 {
-    find "$work" -maxdepth 2 -type f -print0 | xargs -0 python3 -c 'import os, sys
+    find "$work" -maxdepth 2 \( -type f -o -type p \) -print0 | xargs -0 python3 -c 'import os, sys
 for path in sys.argv[1:]:
     for name in os.listxattr(path):
         name.startswith("trusted.libvirt") and os.removexattr(path, name)'

@@ -8,7 +8,7 @@ run="$vmcompact --method=commit g"
 base=$images/g.qcow2 overlay=$images/g.qcow2.vmcompact-overlay
 
 snapshot="virsh snapshot-create-as g --disk-only --no-metadata --atomic --diskspec vda,file=$images/foreign.qcow2"
-in_guest="$bed/guest-exec $work/g.sock 20"
+in_guest="$bed/guest-exec $work/g.shell 20"
 
 # --- snapshots and block jobs by hand -----------------------------------------------------------------------------
 

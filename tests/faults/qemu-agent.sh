@@ -8,7 +8,7 @@ size=120 dirty=120 writers=1
 new_guest
 run="$vmcompact --method=commit g"
 image=$images/g.qcow2
-in_guest="$bed/guest-exec $work/g.sock 20"
+in_guest="$bed/guest-exec $work/g.shell 20"
 keeper='$(pgrep -f keeper-child)'
 
 home_again ()           # [STATUS] - of --recover

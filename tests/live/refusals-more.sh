@@ -162,7 +162,7 @@ print(*[b["count"] for n in json.load(sys.stdin)["return"] for b in n.get("dirty
 dirty=$(dirty_bytes)
 before=$(allocated "$images/g.qcow2")
 expect_status 0 "$bed/at-step" "read the base" \
-    "$bed/guest-exec $work/g.sock 60 'dd if=/dev/urandom of=/mnt/during bs=1M count=8; sync'" -- "$vmcompact" -v --disk=vda g
+    "$bed/guest-exec $work/g.shell 60 'dd if=/dev/urandom of=/mnt/during bs=1M count=8; sync'" -- "$vmcompact" -v --disk=vda g
 expect_text "$work/out" "# fired"
 [ $((before - $(allocated "$images/g.qcow2"))) -gt $((40 * 1048576)) ] || fail "the image did not shrink"
 [ $(($(dirty_bytes) - dirty)) -ge $((8 * 1048576)) ] || fail "what the guest wrote meanwhile is not in the bitmap"

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "aftermath.h"
 #include "clock.h"
 #include "history.h"
 #include "lock.h"
@@ -71,6 +72,20 @@ static void complain (struct night *night, const char *name, const struct vmc_er
 {
 	(void) fprintf (stderr, "vmcompact: %s%s%s\n", name, *name ? ": " : "", error->text);
 	night->worst = vmc_worse_status (night->worst, vmc_code_exit_status (error->code));
+}
+
+/* One guest's run could not tell for itself how it went: it is told here, to everybody. */
+static void give_up (struct night *night, struct guest *guest, const struct vmc_error *error)
+{
+	struct vmc_report report = {.failed = true, .error = *error};
+	struct vmc_error why;
+
+	guest->exit_status = vmc_code_exit_status (error->code);
+	complain (night, guest->name, error);
+	(void) snprintf (report.domain, sizeof report.domain, "%s", guest->name);
+	(void) snprintf (report.uuid, sizeof report.uuid, "%s", guest->uuid);
+	if (!night->options->dry_run && vmc_aftermath (&report, night->options, 0, &why) < 0)
+		complain (night, "", &why);
 }
 
 /* Is there something to say on the terminal? */
@@ -136,12 +151,10 @@ static int list_guests (struct night *night, struct vmc_error *err)
 	night->guests = calloc ((size_t) count + 1, sizeof *night->guests);
 	night->tasks = calloc ((size_t) count + 1, sizeof *night->tasks);
 	for (int i = 0; i < count; i++) {
-		char name[VMC_NAME_SIZE * 4];
 		struct vmc_error why;
 
-		vmc_text_escape (name, sizeof name, virDomainGetName (domains[i]));
 		if (night->guests != NULL && night->tasks != NULL && take_guest (night, domains[i], &why) < 0)
-			complain (night, name, &why);
+			give_up (night, &night->guests[night->count], &why); /* and the next one takes its place */
 		(void) virDomainFree (domains[i]);
 	}
 	free (domains);
@@ -293,8 +306,7 @@ static void begin (struct night *night, size_t i)
 	night->tasks[i].state = VMC_TASK_RUNNING;
 	if (vmc_process_start_run (&guest->process, arguments.words, &why) == 0)
 		return;
-	complain (night, guest->name, &why);
-	guest->exit_status = vmc_code_exit_status (VMC_FAILED);
+	give_up (night, guest, &why);
 	night->tasks[i].state = VMC_TASK_DONE;
 }
 
@@ -320,10 +332,9 @@ static void note_end (struct night *night, size_t i, int status)
 	night->tasks[i].state = VMC_TASK_DONE;
 	guest->exit_status = status;
 	if (status < 0 || status > vmc_code_exit_status (VMC_BUSY)) {
-		guest->exit_status = vmc_code_exit_status (VMC_INTERRUPTED);
 		(void) vmc_fail (&error, VMC_INTERRUPTED, 0, "its run ended with %s %d; run vmcompact --recover",
 				 status < 0 ? "signal" : "status", status < 0 ? -status : status);
-		complain (night, guest->name, &error);
+		give_up (night, guest, &error);
 	}
 	night->worst = vmc_worse_status (night->worst, guest->exit_status);
 	if (!night->options->dry_run)
@@ -396,8 +407,9 @@ static void print_summary (const struct night *night)
 		failed += night->tasks[i].state == VMC_TASK_DONE && night->guests[i].exit_status != 0;
 		late += night->tasks[i].state == VMC_TASK_LATE;
 		if (night->tasks[i].state == VMC_TASK_LATE)
-			(void) printf ("%s\n      left for another time, because it would not have ended in time\n",
-				       night->guests[i].name);
+			(void) printf ("%s\n      left for another time, because %s\n", night->guests[i].name,
+				       night->tasks[i].opens_s > time (NULL) ? "its own time comes later"
+									     : "it would not have ended in time");
 	}
 	(void) printf ("%zu domains: %zu done, %zu failed, %zu left for another time, %zu not begun; %s reclaimed in "
 		       "%llu:%02llu\n",

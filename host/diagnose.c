@@ -172,19 +172,22 @@ static void diagnose_xml (const struct vmc_disk_facts *facts, const char *guest,
 static void diagnose_image (const struct vmc_disk_facts *facts, const char *guest, struct vmc_findings *findings)
 {
 	const char *target = facts->disk->target;
-	char text[VMC_TEXT_SIZE];
+	char text[VMC_TEXT_SIZE], path[VMC_TEXT_SIZE / 2], other[VMC_TEXT_SIZE / 2];
+
+	(void) vmc_text_quote (path, sizeof path, facts->disk->path);
 
 	if (facts->why_no_image[0] != 0)
-		vmc_findings_addf (findings, VMC_FINDING_STOP, target, facts->why_no_image, "qemu-img info -U '%s'",
-				   facts->disk->path);
+		vmc_findings_addf (findings, VMC_FINDING_STOP, target, facts->why_no_image, "qemu-img info -U %s",
+				   path);
 	if (facts->used_by[0] != 0) {
 		(void) snprintf (text, sizeof text, "the domain '%s' uses the same file", facts->used_by);
-		vmc_findings_addf (findings, VMC_FINDING_STOP, target, text, "virsh domblklist '%s'", facts->used_by);
+		vmc_findings_addf (findings, VMC_FINDING_STOP, target, text, "virsh domblklist %s",
+				   vmc_text_quote (other, sizeof other, facts->used_by));
 	}
 	if (facts->other_writer)
 		vmc_findings_addf (findings, VMC_FINDING_STOP, target,
-				   "somebody else than the guest's QEMU has its image open for writing",
-				   "fuser -v '%s'", facts->disk->path);
+				   "somebody else than the guest's QEMU has its image open for writing", "fuser -v %s",
+				   path);
 	if (facts->block_job || facts->disk->mirror)
 		vmc_findings_addf (findings, VMC_FINDING_STOP, target, "a block job is at work on it",
 				   "virsh blockjob %s %s", guest, target);
@@ -193,7 +196,7 @@ static void diagnose_image (const struct vmc_disk_facts *facts, const char *gues
 				   "a file with a name that the run needs is there already, and no journal names it; "
 				   "remove it "
 				   "if nobody needs it",
-				   "qemu-img info -U '%s'", facts->in_the_way);
+				   "qemu-img info -U %s", vmc_text_quote (other, sizeof other, facts->in_the_way));
 	if (facts->why_no_punch[0] != 0)
 		vmc_findings_addf (findings, VMC_FINDING_STOP, "host filesystem", facts->why_no_punch,
 				   "vmcompact --method=convert %s", guest);

@@ -40,15 +40,6 @@ struct visit {
 
 /* --- gathering -------------------------------------------------------------------------------- */
 
-/* NAME as one word for the shell. */
-static void quote (const char *name, char *word, size_t size)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+@";
-	bool quoted = name[strspn (name, plain)] != 0 || name[0] == '-';
-
-	(void) snprintf (word, size, "%s%s%s", quoted ? "'" : "", name, quoted ? "'" : "");
-}
-
 static bool file_says (const char *path, char wanted)
 {
 	FILE *file = fopen (path, "re");
@@ -77,20 +68,23 @@ static void look_at_security (struct visit *visit)
 
 static void look_at_label (struct visit *visit, const char *path)
 {
-	char label[256], directory[VMC_PATH_SIZE];
+	char label[256], directory[VMC_PATH_SIZE], word[VMC_TEXT_SIZE / 4], pattern[VMC_PATH_SIZE + 8],
+		words[VMC_TEXT_SIZE / 4];
 	ssize_t length;
 
 	if (!file_says ("/sys/fs/selinux/enforce", '1'))
 		return;
 	vmc_image_directory (path, directory);
+	(void) snprintf (pattern, sizeof pattern, "%s(/.*)?", directory);
 	length = getxattr (directory, "security.selinux", label, sizeof label - 1);
 	label[length > 0 ? length : 0] = 0;
 	if (strstr (label, "virt_image_t") == NULL)
 		vmc_findings_addf (&visit->findings, VMC_FINDING_NOTE, "SELinux",
 				   "the directory of the image has no label for images, so QEMU may be denied the "
 				   "overlay",
-				   "semanage fcontext -a -t virt_image_t '%s(/.*)?' && restorecon -Rv '%s'", directory,
-				   directory);
+				   "semanage fcontext -a -t virt_image_t %s && restorecon -Rv %s",
+				   vmc_text_quote (words, sizeof words, pattern),
+				   vmc_text_quote (word, sizeof word, directory));
 }
 
 static int look_at_earlier_run (struct visit *visit, struct vmc_error *err)
@@ -114,7 +108,8 @@ static void look_at_metadata (struct visit *visit)
 	else if (nightly.skip)
 		vmc_findings_addf (&visit->findings, VMC_FINDING_NOTE, "metadata",
 				   "they leave it out of vmcompact --all",
-				   "virsh metadata %s --uri " VMC_NIGHTLY_URI " --remove --config", visit->guest);
+				   "virsh metadata %s --uri " VMC_NIGHTLY_URI " --remove --config%s", visit->guest,
+				   visit->report.active ? " --live" : "");
 }
 
 static void judge (struct visit *visit, const struct vmc_disk_facts *facts)
@@ -276,7 +271,7 @@ static int see (struct vmc_connection *connection, const char *name, struct visi
 
 	if (vmc_domain_find (connection, name, domain, err) < 0)
 		return -1;
-	quote (domain->name, visit->guest, sizeof visit->guest);
+	(void) vmc_text_quote (visit->guest, sizeof visit->guest, virDomainGetName (domain->handle));
 	lock = vmc_lock_domain (domain->uuid, visit->options->lock_wait_ms, err);
 	if (lock < 0)
 		return -1;

@@ -20,6 +20,7 @@
 
 #define SUFFIX ".json"
 #define UUID_LENGTH 36
+#define DISK_GONE_S (30 * 86400)
 #define HISTORY_MAX_BYTES (1 << 20)
 #define ALL_FILE VMC_HISTORY_DIRECTORY "/all"
 
@@ -263,13 +264,14 @@ static int note_failure (struct vmc_history *history, const struct vmc_report *r
 	return 0;
 }
 
-/* The entry of a run that failed before any disk was looked at has done its duty when one is. */
-static void drop_nameless (struct vmc_history *history)
+/* The entry of a run that failed before any disk was looked at has done its duty when one is; and a disk that no run has looked at for
+ * long is gone. */
+static void drop_old (struct vmc_history *history, uint64_t now_s)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < history->count; i++)
-		if (history->disks[i].target[0] != 0)
+		if (history->disks[i].target[0] != 0 && history->disks[i].time_s + DISK_GONE_S >= now_s)
 			history->disks[kept++] = history->disks[i];
 	history->count = kept;
 }
@@ -301,14 +303,14 @@ int vmc_history_note (const struct vmc_report *report, uint64_t duration_ms, str
 	vmc_history_read (report->uuid, &history);
 	(void) snprintf (history.domain, sizeof history.domain, "%s", report->domain);
 	(void) snprintf (history.uuid, sizeof history.uuid, "%s", report->uuid);
-	if (report->count > 0)
-		drop_nameless (&history);
 	if (report->failed)
 		result = note_failure (&history, report, now_s, err);
 	for (size_t i = 0; result == 0 && i < report->count; i++)
 		result = note_disk (&history, &report->disks[i], now_s, err);
 	if (result < 0)
 		return -1;
+	if (report->count > 0)
+		drop_old (&history, now_s);
 	(void) vmc_report_worst (report, &any);
 	if (!any && was_at_work (report))
 		note_duration (&history, duration_ms);

@@ -172,6 +172,7 @@ struct parse {
 	const char *config;   /* a file that was named; NULL: the usual one */
 	bool method, for_all; /* the command line itself has chosen a method; has an option that only --all knows */
 	bool min_reclaim;     /* somebody has said how much */
+	bool recover;         /* this is to be done, even if the file makes no sense */
 };
 
 /* Add TEXT to the LIST of COUNT; there may be MAX. */
@@ -527,19 +528,37 @@ static int note_config (struct parse *parse, int option, const char *value, stru
 		return fail_option (parse, option == ':', err);
 	if (option == OPT_CONFIG)
 		parse->config = value;
+	if (option == OPT_RECOVER)
+		parse->recover = true;
 	if (option == 'h' || option == 'V')
 		parse->options->help = true;
 	return 0;
 }
 
-/* First what the file says, then what the command line says. A help is given whatever the file looks like. */
+static void set_defaults (struct parse *parse)
+{
+	*parse->options = (struct vmc_options) {.freeze_timeout_ms = FREEZE_DEFAULT_MS,
+						.lock_wait_ms = UINT_MAX,
+						.jobs = 1,
+						.until_minutes = -1,
+						.domains = parse->argv};
+}
+
+/* First what the file says, then what the command line says. A help is given, and
+ * domains are brought home, whatever the file looks like. */
 static int read_config (struct parse *parse, int argc, struct vmc_error *err)
 {
 	if (each_option (parse, argc, note_config, err) < 0)
 		return -1;
 	if (parse->options->help)
 		return 0;
-	return vmc_config_read (parse->config, &parse->options->config_text, take_key, parse, err);
+	if (vmc_config_read (parse->config, &parse->options->config_text, take_key, parse, err) == 0)
+		return 0;
+	if (!parse->recover)
+		return -1;
+	vmc_options_clear (parse->options);
+	set_defaults (parse);
+	return 0;
 }
 
 /* What the command line has left open. The method of the file gives way to what another one is needed for. */
@@ -582,11 +601,7 @@ int vmc_options_parse (int argc, char **argv, struct vmc_options *options, struc
 {
 	struct parse parse = {.options = options, .argv = argv};
 
-	*options = (struct vmc_options) {.freeze_timeout_ms = FREEZE_DEFAULT_MS,
-					 .lock_wait_ms = UINT_MAX,
-					 .jobs = 1,
-					 .until_minutes = -1,
-					 .domains = argv};
+	set_defaults (&parse);
 	if (parse_all (&parse, argc, err) == 0)
 		return 0;
 	vmc_options_clear (options);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "qemu_version.h"
+#include "report.h"
 #include "text.h"
 
 /* The overlay takes what the guest writes meanwhile, for seconds as a rule, and QEMU pauses the guest when there is no room. */
@@ -437,6 +438,15 @@ int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wa
 		say_pause (facts->domain, plan);
 	}
 	return result;
+}
+
+uint64_t vmc_plan_reclaimable (uint64_t used_bytes, uint64_t free_bytes, uint64_t allocated_bytes)
+{
+	uint64_t unused = allocated_bytes > used_bytes ? allocated_bytes - used_bytes : 0;
+
+	if (allocated_bytes == VMC_UNKNOWN || (used_bytes == 0 && free_bytes == 0))
+		return VMC_UNKNOWN;
+	return unused < free_bytes ? unused : free_bytes;
 }
 
 uint64_t vmc_plan_left_over (uint64_t virtual_bytes, uint64_t discarded_bytes, uint64_t allocated_bytes)

@@ -22,6 +22,11 @@ int vmc_plan_disk (const struct vmc_disk_facts *facts, enum vmc_method_choice wa
  * clusters that are used in part. 0: none. */
 uint64_t vmc_plan_left_over (uint64_t virtual_bytes, uint64_t discarded_bytes, uint64_t allocated_bytes);
 
+/* What of ALLOCATED_BYTES could be given back, as far as a guest at work can tell: what takes space and is not in use there, but no more
+ * than is free. What lies in no mounted filesystem, as swap, is taken for free, too: only ever a reason to look. VMC_UNKNOWN where the
+ * guest tells nothing, or the host does not. */
+uint64_t vmc_plan_reclaimable (uint64_t used_bytes, uint64_t free_bytes, uint64_t allocated_bytes);
+
 /* The room that the overlay needs before a commit is begun, when the guest writes WRITE_BYTES_PER_S. */
 uint64_t vmc_plan_room (uint64_t write_bytes_per_s);
 

@@ -92,9 +92,8 @@ static int act (struct vmc_run *run, const struct vmc_disk_facts *facts, enum vm
 	report->method = plan.zero ? "zero" : vmc_method_choice_name (plan.method);
 	memcpy (report->reason, plan.reason, sizeof report->reason);
 	report->free_bytes = facts->free_bytes;
-	if (report->allocated_before_bytes != VMC_UNKNOWN)
-		report->reclaimable_bytes =
-			vmc_plan_left_over (report->virtual_bytes, facts->free_bytes, report->allocated_before_bytes);
+	report->reclaimable_bytes =
+		vmc_plan_reclaimable (facts->used_bytes, facts->free_bytes, report->allocated_before_bytes);
 	if (vmc_run_too_little (run, report) || run->options->dry_run)
 		return 0;
 	return take_step (run, &plan, facts, report, next, err);
@@ -217,7 +216,6 @@ static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vm
 	if (active == 1 && vmc_connection_local (run->domain.connection))
 		vmc_look_for_agent (run);
 	name_agent (run, report);
-	report->active = active == 1;
 	if (run->agent == NULL && run->disks.qemu_channel_connected)
 		measure_before (run, report);
 	for (size_t i = 0; i < report->count; i++) {
@@ -261,6 +259,7 @@ static int run_domain (struct vmc_run *run, struct vmc_connection *connection, c
 		return -1;
 	memcpy (report->domain, run->domain.name, sizeof report->domain);
 	memcpy (report->uuid, run->domain.uuid, sizeof report->uuid);
+	report->active = run->domain.handle != NULL && VMC_LIBVIRT (virDomainIsActive (run->domain.handle)) == 1;
 	lock = vmc_lock_domain (run->domain.uuid, options->lock_wait_ms, err);
 	if (lock < 0)
 		return -1;

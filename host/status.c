@@ -172,6 +172,8 @@ static void print_last_run (const struct vmc_history_disk *last)
 		(void) printf (", %s reclaimed", vmc_text_size (size, last->reclaimed_bytes));
 	if (last->method[0] != 0)
 		(void) printf (" by %s", last->method);
+	if (last->reclaimed_total_bytes != VMC_UNKNOWN)
+		(void) printf (" (%s in all)", vmc_text_size (size, last->reclaimed_total_bytes));
 	if (last->duration_ms != VMC_UNKNOWN)
 		(void) printf (" in %.1f s", (double) last->duration_ms / 1000);
 	(void) printf ("\n");

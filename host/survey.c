@@ -116,5 +116,6 @@ void vmc_survey (const char *const argv[], struct vmc_task *task, uint64_t *allo
 		read_output (&process, text, VMC_SURVEY_TEXT_SIZE);
 		vmc_survey_read (text, task, allocated_bytes);
 	}
+	task->alone = task->alone || task->place_count == 0;
 	free (text);
 }

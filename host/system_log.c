@@ -77,11 +77,11 @@ static void tell_disk (const struct vmc_report *report, const struct vmc_disk_re
 	if (disk->failed)
 		(void) snprintf (message, sizeof message, "%s (%s): %s", report->domain, disk->target,
 				 disk->error.text);
-	else if (disk->reclaimed_bytes == VMC_UNKNOWN)
+	else if (disk->reclaimed_bytes == VMC_UNKNOWN || disk->method == NULL)
 		(void) snprintf (message, sizeof message, "%s (%s): %s", report->domain, disk->target, disk->reason);
 	else
 		(void) snprintf (message, sizeof message, "%s (%s): %s reclaimed by %s", report->domain, disk->target,
-				 vmc_text_size (size, disk->reclaimed_bytes), disk->method ? disk->method : "nothing");
+				 vmc_text_size (size, disk->reclaimed_bytes), disk->method);
 	tell (report, disk, message, disk->failed ? &disk->error : NULL);
 }
 

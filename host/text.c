@@ -67,3 +67,26 @@ char *vmc_text_size (char *to, uint64_t bytes)
 			 value, units[unit]);
 	return to;
 }
+
+const char *vmc_text_quote (char *to, size_t size, const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,+@%/=:";
+	size_t used = 1;
+
+	if (text[0] != 0 && text[strspn (text, plain)] == 0 && strlen (text) < size) {
+		memcpy (to, text, strlen (text) + 1);
+		return to;
+	}
+	to[0] = '\'';
+	for (; *text != 0 && used + 6 < size; text++) {
+		size_t length = *text == '\'' ? 4 : 1;
+
+		memcpy (to + used, *text == '\'' ? "'\\''" : text, length);
+		used += length;
+	}
+	if (*text != 0)
+		(void) snprintf (to, size, "...");
+	else
+		memcpy (to + used, "'", 2);
+	return to;
+}

@@ -207,7 +207,7 @@ static void a_file_that_is_named_must_be_there (void **state)
 	assert_int_equal (err.errnum, ENOENT);
 }
 
-/* Below a new /etc, which this process alone sees. */
+/* Below a new directory of configurations, which this process alone sees. */
 static void the_usual_file_need_not_be_there (void **state)
 {
 	char *text = path;
@@ -216,11 +216,11 @@ static void the_usual_file_need_not_be_there (void **state)
 	if (geteuid () != 0 || unshare (CLONE_NEWNS) < 0)
 		return;
 	assert_return_code (mount ("none", "/", "none", MS_REC | MS_PRIVATE, NULL), errno);
-	assert_return_code (mount ("tmpfs", "/etc", "tmpfs", 0, "mode=0755"), errno);
+	assert_return_code (mount ("tmpfs", SYSCONFDIR, "tmpfs", 0, "mode=0755"), errno);
 	for (int i = 0; i < 2; i++) { /* without its directory, and without the file */
 		assert_int_equal (vmc_config_read (NULL, &text, take, path, &err), 0);
 		assert_null (text);
-		assert_return_code (i == 0 ? mkdir ("/etc/vmcompact", 0755) : 0, errno);
+		assert_return_code (i == 0 ? mkdir (SYSCONFDIR "/vmcompact", 0755) : 0, errno);
 	}
 	put ("one=1\n");
 	assert_return_code (symlink (path, VMC_CONFIG_FILE), errno);
@@ -229,7 +229,7 @@ static void the_usual_file_need_not_be_there (void **state)
 	put ("wrong=1\n");
 	assert_int_equal (read_file (NULL), -1);
 	assert_error (err, VMC_USAGE, VMC_CONFIG_FILE ", line 1: it is wrong");
-	assert_return_code (umount2 ("/etc", MNT_DETACH), errno);
+	assert_return_code (umount2 (SYSCONFDIR, MNT_DETACH), errno);
 }
 
 static void what_is_no_text_is_refused (void **state)

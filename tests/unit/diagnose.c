@@ -329,17 +329,17 @@ static void what_is_wrong_with_the_image_is_found (void **state)
 	facts.image_known = false;
 	facts.image.room_bytes = 0; /* not known either */
 	assert_disk (VMC_FINDING_STOP, "vda", "a backing file that the XML does not name",
-		     "qemu-img info -U '/images/vm1.qcow2'");
+		     "qemu-img info -U /images/vm1.qcow2");
 }
 
 static void who_else_has_the_image_is_found (void **state)
 {
 	(void) state;
 	strcpy (facts.used_by, "vm2");
-	assert_disk (VMC_FINDING_STOP, "vda", "the domain 'vm2' uses the same file", "virsh domblklist 'vm2'");
+	assert_disk (VMC_FINDING_STOP, "vda", "the domain 'vm2' uses the same file", "virsh domblklist vm2");
 	facts.used_by[0] = 0;
 	facts.other_writer = true;
-	assert_disk (VMC_FINDING_STOP, "vda", "somebody else than the guest's QEMU", "fuser -v '/images/vm1.qcow2'");
+	assert_disk (VMC_FINDING_STOP, "vda", "somebody else than the guest's QEMU", "fuser -v /images/vm1.qcow2");
 	facts.other_writer = false;
 	facts.block_job = true;
 	assert_disk (VMC_FINDING_STOP, "vda", "a block job is at work on it", "virsh blockjob " GUEST " vda");
@@ -353,7 +353,7 @@ static void a_file_in_the_way_is_found (void **state)
 	(void) state;
 	strcpy (facts.in_the_way, "/images/vm1.qcow2.vmcompact-overlay");
 	assert_disk (VMC_FINDING_STOP, "vda", "a file with a name that the run needs is there already",
-		     "qemu-img info -U '/images/vm1.qcow2.vmcompact-overlay'");
+		     "qemu-img info -U /images/vm1.qcow2.vmcompact-overlay");
 }
 
 static void a_filesystem_without_holes_is_found (void **state)

@@ -237,6 +237,8 @@ static void assert_same_content (void)
 	new = load ("new.log", &new_length);
 	assert_int_equal (length, new_length);
 	for (size_t at = 0; at < length; at++) {
+		if (at % 4096 == 0 && at + 4096 <= length && memcmp (old + at, new + at, 4096) == 0)
+			at += 4095;
 		if (old[at] == new[at])
 			continue;
 		if (!is_free (at))
@@ -338,7 +340,7 @@ static void the_wish_to_compress (void **state)
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (kinds); i++) {
 		(void) printf ("# %s\n", kinds[i].what);
-		sh ("cp content text; seq 1 3000000 | dd of=text bs=1M seek=17 conv=notrunc status=none; "
+		sh ("cp content text; seq 1 2000000 | dd of=text bs=1M seek=17 conv=notrunc status=none; "
 		    "truncate -s %d text; seq 100 | dd of=text bs=1 seek=%d conv=notrunc status=none; "
 		    "qemu-img convert -f raw -O qcow2 -o %s text old; rm text",
 		    50 * MIB + 33 * 512, 50 * MIB, kinds[i].options);

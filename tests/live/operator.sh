@@ -149,3 +149,4 @@ expect_status 2 "$vmcompact" --status --doctor g
 echo "jobs = many" >"$work/conf"
 expect_status 2 "$vmcompact" --config="$work/conf" g
 expect_text "$work/err" "conf, line 1: --jobs needs a number"
+expect_status 0 "$vmcompact" --config="$work/conf" --recover

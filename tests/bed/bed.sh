@@ -172,7 +172,7 @@ define_guest ()         # NAME DISK_XML... - define a guest with a channel for t
   <features><acpi/></features>
   <devices>
     $(printf '%s\n' "$@")
-    <controller type='scsi' model='virtio-scsi'/>
+    $(case "$*" in *"bus='scsi'"*) echo "<controller type='scsi' model='virtio-scsi'/>" ;; esac)
     <channel type='unix'><target type='virtio' name='${VMC_CHANNEL:-org.vmcompact.agent.0}'/></channel>
     <channel type='pipe'><source path='$work/$name.shell'/><target type='virtio' name='org.vmcompact.test.0'/></channel>
     ${more_channel:+<channel type='unix'><target type='virtio' name='$more_channel'/></channel>}

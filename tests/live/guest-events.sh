@@ -1,7 +1,7 @@
 # The guest is switched off or reset at each step: the domain comes home, off or on, with all its data.
 . "$(dirname "$0")/../bed/bed.sh"
 
-make_image g qcow2 512 300 60 mbr
+make_image g qcow2 256 130 20 mbr
 define_guest g "$(disk_xml vda "$images/g.qcow2")"
 
 boot ()

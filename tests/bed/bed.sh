@@ -17,9 +17,11 @@ images=$work/images
 mkdir -m 755 "$images"
 test_name=$(basename "$0" .sh)
 
-cleanup_bed ()
+end_as () { cleanup_bed "$1"; exit "$1"; } # STATUS - the last of a trap that does something else before
+
+cleanup_bed ()          # [STATUS]
 {
-    local status=$? domain
+    local status=${1:-$?} domain
     for domain in $(virsh list --name 2>/dev/null); do virsh -q destroy "$domain" >/dev/null 2>&1 || true; done
     umount "$images" 2>/dev/null || true # where a test has put a filesystem of its own
     if [ -n "${VMC_KEEP:-}" ]; then echo "kept: $work" >&2; else rm -rf "$work"; fi
@@ -211,7 +213,8 @@ start_guest ()          # NAME [COMMAND ARGUMENT] - boot it (by "virsh start NAM
 
 start_agent ()          # NAME [PROGRAM AND ARGUMENTS] - start the agent (or what poses as it) in the guest
 {
-    guest "$1" "${2:-/vmcompact-agent} >/tmp/agent.log 2>&1 & echo \$! >/tmp/agent.pid; sleep 0.3; kill -0 \$!" >/dev/null
+    guest "$1" "${2:-/vmcompact-agent} >/tmp/agent.log 2>&1 & echo \$! >/tmp/agent.pid; sleep 0.3; kill -0 \$! || { cat /tmp/agent.log; ls -l /dev/virtio-ports; false; }" >"$work/started" ||
+        { cat "$work/started" >&2; fail "the agent does not start in $1"; }
     await_channel "$1" org.vmcompact.agent.0
 }
 
@@ -241,7 +244,7 @@ run_in_guest ()         # NAME LINES - each line of shell in the guest; the firs
 start_writers ()        # NAME DIRECTORY COUNT
 {
     local n
-    for n in $(seq "$3"); do guest "$1" "/writer w$n $2 >/tmp/writer$n.log 2>&1 & sleep 0.1" >/dev/null; done
+    for n in $(seq "$3"); do guest "$1" "/writer w$n $2 >/tmp/writer$n.log 2>&1 & sleep 0.1" >/dev/null || fail "no writer in $1"; done
 }
 
 check_writers ()        # NAME DIRECTORY - stop the writers; every file that they named must read back from the disk

@@ -117,7 +117,7 @@ check_synced ()         # every file that was said to be synced is there, or a y
 
 waste ()                # something to give back, each time
 {
-    guest g "dd if=/dev/urandom of=/mnt/waste bs=64k count=64 conv=fsync 2>/dev/null; rm /mnt/waste" >/dev/null
+    guest g "dd if=/dev/urandom of=/mnt/waste bs=64k count=64 conv=fsync 2>/dev/null; rm /mnt/waste" >/dev/null || fail "the guest does not write"
 }
 
 # --- afterwards -------------------------------------------------------------------------------------------------

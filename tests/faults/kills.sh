@@ -118,7 +118,7 @@ tell ()                 # POINT VICTIM FIRED LOST FROZEN LEFT
     bad=1
     [ -z "${VMC_STOP:-}" ] || exit 1
     # A guest that is broken is replaced, so that the next round tells something.
-    virsh -q destroy g 2>/dev/null; rm -rf "${images:?}"/* $state/*; rm -f "$work/synced"
+    virsh -q destroy g 2>/dev/null; rm -rf "${images:?}"/* $state/*.journal; rm -f "$work/synced"
     : >"$work/g.console"
     fresh_guest
 }
@@ -188,7 +188,7 @@ summary ()
     awk '{ n++; f += $3; l += $4; z += $5; r += $6 } END { printf "%-20s %-10s %7d %6d %5d %7d %9d\n", "all", "", n, f, l, z, r }' "$work/rounds"
     echo "longest time without a write after a fault: ${longest:-0} ms"
 }
-trap 'status=$?; summary; (exit $status); cleanup_bed' EXIT
+trap 'status=$?; summary; end_as $status' EXIT
 
 bad=0 longest=0
 for pair in ${METHODS:-commit:qcow2 convert:qcow2}; do

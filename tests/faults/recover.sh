@@ -120,10 +120,10 @@ done
 
 say "the journal is lost: a running domain is brought home, one that is off is left alone"
 killed_at punch
-rm $state/*
+rm $state/*.journal
 recovers g
 killed_at punch
-rm $state/*; virsh -q destroy g
+rm $state/*.journal; virsh -q destroy g
 left_alone "no journal that tells" "$vmcompact" --recover
 boot_guest
 recovers
@@ -172,7 +172,7 @@ recovers
 say "the overlay in a directory of its own; the journal lost"
 mkdir "$work/overlays"; chmod 755 "$work/overlays"
 killed_at punch --overlay-dir="$work/overlays"
-rm $state/*
+rm $state/*.journal
 recovers
 [ -z "$(ls "$work/overlays")" ] || fail "the overlay is left"
 

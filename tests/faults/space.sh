@@ -4,7 +4,7 @@
 
 overlays=$work/overlays
 unmount_all () { umount -l "$overlays" "$state" "$images" 2>/dev/null || true; }
-trap 'status=$?; virsh -q destroy g 2>/dev/null || true; unmount_all; (exit $status); cleanup_bed' EXIT
+trap 'status=$?; virsh -q destroy g 2>/dev/null || true; unmount_all; end_as $status' EXIT
 
 paused_by_error () { virsh domstate g --reason | grep -q 'paused (I/O error)'; }
 

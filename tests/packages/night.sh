@@ -7,6 +7,7 @@ installed () { (cd / && find etc usr/sbin usr/share/vmcompact lib/systemd/system
 
 say "installed: nothing runs by itself yet, but the recovery at boot is switched on"
 installed >"$work/before"
+rm -f /usr/sbin/policy-rc.d # of the machine below: it would keep a package from what it does on a host
 dpkg -i "$packages"/vmcompact_*.deb "$packages"/vmcompact-agent_*.deb >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "dpkg"; }
 systemctl daemon-reload
 [ "$(systemctl is-enabled vmcompact-recover.service)" = enabled ] || fail "the recovery is not switched on"
@@ -99,6 +100,7 @@ PY
 say "removed: nothing is left but what the administrator has changed, purged: nothing at all"
 dpkg -r vmcompact vmcompact-agent >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "dpkg -r"; }
 [ -e /etc/vmcompact/vmcompact.conf ] && [ ! -e /usr/sbin/vmcompact ] || fail "not removed as it should be"
+systemctl -q is-active vmcompact.timer && fail "the timer would start what is not there any more"
 dpkg -P vmcompact vmcompact-agent >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "dpkg -P"; }
 rm -rf /etc/systemd/system/vmcompact.timer.d /var/lib/prometheus/node-exporter/vmcompact.prom
 installed | diff "$work/before" - || fail "something is left"

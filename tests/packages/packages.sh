@@ -29,41 +29,48 @@ for file in /usr/sbin/vmcompact /etc/vmcompact/vmcompact.conf /etc/cron.d/vmcomp
 done
 dpkg-deb -f "$packages"/deb/vmcompact_*.deb Depends | grep -q 'libvirt0.*qemu-utils' || fail "another dependency"
 
-say "completion knows the options of --help, and no others"
-"$top_builddir/vmcompact" --help >"$log"
-python3 - "$log" "$top/packaging/completion" <<'PY' || fail "completion"
-import re, sys
-told = set(re.findall(r"--[a-z-]+|^  (?:-[a-zA-Z])", re.sub(r"(?m)^(?!  ).*", "", open(sys.argv[1]).read()), re.M))
-told = {word.strip() for word in told}
-bash = open(sys.argv[2] + "/vmcompact.bash").read()
-bash = set(re.findall(r"--?[a-zA-Z-]+", re.search(r"-W '(-c --connect.*?)'", bash, re.S).group(1)))
-zsh = open(sys.argv[2] + "/_vmcompact").read()
-zsh = re.findall(r"^ *'[^']*'\{(.*?)\}|^ *'[*]?(--[a-z-]+)", zsh[zsh.index("_arguments -S"):], re.M)
-zsh = {word.rstrip("=+") for words in zsh for word in ("".join(words)).split(",")}
-for name, words in ("bash", bash), ("zsh", zsh):
-    if words != told:
-        sys.exit(f"{name}: {sorted(words ^ told)}")
-PY
-bash -n "$top/packaging/completion/vmcompact.bash"
-bash -c ". /usr/share/bash-completion/bash_completion; . $top/packaging/completion/vmcompact.bash; COMP_WORDS=(vmcompact --min); COMP_CWORD=1; COMP_LINE='vmcompact --min'; COMP_POINT=15; _vmcompact; echo \${COMPREPLY[*]}" 2>/dev/null |
-    grep -qx -- '--min-reclaim=' || fail "bash does not complete"
+say "both shells complete the options of --help, and no others, and the domains that there are"
+for name in web1 db-2; do
+    echo "<domain type='qemu'><name>$name</name><memory>65536</memory><os><type>hvm</type></os></domain>" >"$log"
+    virsh -q define "$log"
+done
+python3 "$top/tests/packages/completion.py" bash "$top/packaging/completion/vmcompact.bash" "$top_builddir/vmcompact" >&2 || fail "completion in bash"
+python3 "$top/tests/packages/completion.py" zsh "$top/packaging/completion/_vmcompact" "$top_builddir/vmcompact" >&2 || fail "completion in zsh"
+virsh -q undefine web1
+virsh -q undefine db-2
 
-say "the dashboard asks for metrics that there are"
-python3 - "$top" <<'PY' || fail "the dashboard"
+say "the dashboard asks for the metrics that vmcompact writes, and for all of them"
+metrics=$(mktemp -d)
+"$top_builddir/vmcompact" -c test:///default --all --metrics-dir="$metrics" >"$log" 2>&1 || true # nothing there can be compacted
+python3 - "$metrics/vmcompact.prom" "$top" <<'PY' || fail "the dashboard"
 import json, re, sys
-panels = json.load(open(sys.argv[1] + "/packaging/grafana/vmcompact.json"))["panels"]
+written = set(re.findall(r"^# TYPE (\w+)", open(sys.argv[1]).read(), re.M))
+panels = json.load(open(sys.argv[2] + "/packaging/grafana/vmcompact.json"))["panels"]
 asked = {name for panel in panels for target in panel["targets"] for name in re.findall(r"vmcompact_\w+", target["expr"])}
-code = open(sys.argv[1] + "/host/metrics.c").read()
-there = {"vmcompact_" + name for name in re.findall(r'\{"(\w+)", "(?:gauge|counter)"', code) + re.findall(r'print_head \(out, "(\w+)"', code)}
-if not asked or asked - there:
-    sys.exit(f"not there: {sorted(asked - there)}")
+if asked != written:
+    sys.exit(f"not written: {sorted(asked - written)}; not asked for: {sorted(written - asked)}")
 PY
+rm -r "$metrics"
 
 say "the shipped configuration: each key is one that the program takes, commented out"
 grep -q '^[^#]' "$top/packaging/config/vmcompact.conf" && fail "it changes something"
 sed -n 's/^#\([a-z-]* = \)/\1/p' "$top/packaging/config/vmcompact.conf" >"$log"
 chmod 600 "$log"
 "$top_builddir/vmcompact" --config="$log" -c test:///default --status test >/dev/null || fail "a key or value in it is wrong"
+
+say "cron would take each line, that of the night as well"
+sed 's/^#\([0-9]\)/\1/; s/ root / /' "$top/packaging/cron/vmcompact" >"$log"
+[ "$(grep -c ' vmcompact --\(all\|recover\)$' "$log")" = 2 ] || fail "not one line for the boot and one for the night"
+crontab -n "$log" >/dev/null || fail "cron does not take it"
+
+say "installed by hand, a configuration of one's own stays"
+install=$(mktemp -d)
+mkdir -p "$install/etc/vmcompact"
+echo "jobs = 2" >"$install/etc/vmcompact/vmcompact.conf"
+make -C "$top_builddir" install-data DESTDIR="$install" sysconfdir=/etc >"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; fail "make install-data"; }
+[ "$(cat "$install/etc/vmcompact/vmcompact.conf")" = "jobs = 2" ] || fail "it was overwritten"
+[ -e "$install/etc/cron.d/vmcompact" ] || fail "there was no installation"
+rm -r "$install"
 
 say "a host with systemd"
 "$bed/systemd-host" /bin/bash "$top/tests/packages/night.sh"

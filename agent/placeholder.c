@@ -140,7 +140,9 @@ int vmc_placeholder_file (const struct vmc_placeholder *placeholder)
 void vmc_placeholder_release (struct vmc_placeholder *placeholder)
 {
 	for (size_t i = placeholder->count; i-- > 0;) {
-		(void) ftruncate (placeholder->files[i], 0); /* XFS frees what is only closed in its own time */
+		int unheard = ftruncate (placeholder->files[i], 0); /* XFS frees what is only closed in its own time */
+
+		(void) unheard;
 		(void) close (placeholder->files[i]);
 	}
 	placeholder->count = 0;

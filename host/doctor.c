@@ -5,13 +5,13 @@
  */
 #include "doctor.h"
 
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "diagnose.h"
+#include "json_member.h"
 #include "lock.h"
 #include "look.h"
 #include "nightly.h"
@@ -144,7 +144,6 @@ static int look_at_disk (struct visit *visit, const struct vmc_disk *disk, struc
 	return 0;
 }
 
-/* Of a domain that is off, a dry run tells the rest. */
 static int look_at_disks (struct visit *visit, struct vmc_error *err)
 {
 	const struct vmc_disks *disks = &visit->run.disks;
@@ -177,11 +176,6 @@ static int examine (struct visit *visit, struct vmc_error *err)
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
-static const char *method_key (enum vmc_method_choice method)
-{
-	return vmc_method_choice_name (method);
-}
-
 static void print_table (const struct visit *visit)
 {
 	(void) printf ("%s (%s)\n", visit->run.domain.name, visit->report.active ? "running" : "off");
@@ -198,23 +192,18 @@ static void print_table (const struct visit *visit)
 			const char *why_not = visit->verdicts[i].why_not[method];
 
 			(void) printf ("  %-4s  %s %s%s%s\n", why_not[0] ? "no" : "yes", visit->verdicts[i].target,
-				       method_key (method), why_not[0] ? ": " : "", why_not);
+				       vmc_method_choice_name (method), why_not[0] ? ": " : "", why_not);
 		}
-}
-
-static void add_text (struct json_object *object, const char *key, const char *text)
-{
-	(void) json_object_object_add (object, key, text[0] ? json_object_new_string (text) : NULL);
 }
 
 static struct json_object *finding_json (const struct vmc_finding *finding)
 {
 	struct json_object *object = json_object_new_object ();
 
-	add_text (object, "level", vmc_finding_level_name (finding->level));
-	add_text (object, "where", finding->where);
-	add_text (object, "text", finding->text);
-	add_text (object, "command", finding->command);
+	vmc_json_text (object, "level", vmc_finding_level_name (finding->level));
+	vmc_json_text (object, "where", finding->where);
+	vmc_json_text (object, "text", finding->text);
+	vmc_json_text (object, "command", finding->command[0] ? finding->command : NULL);
 	return object;
 }
 
@@ -222,9 +211,10 @@ static struct json_object *verdict_json (const struct verdict *verdict)
 {
 	struct json_object *object = json_object_new_object ();
 
-	add_text (object, "target", verdict->target);
+	vmc_json_text (object, "target", verdict->target);
 	for (enum vmc_method_choice method = VMC_METHOD_TRIM; method <= VMC_METHOD_CONVERT; method++)
-		add_text (object, method_key (method), verdict->why_not[method][0] ? verdict->why_not[method] : "yes");
+		vmc_json_text (object, vmc_method_choice_name (method),
+			       verdict->why_not[method][0] ? verdict->why_not[method] : "yes");
 	return object;
 }
 
@@ -233,9 +223,9 @@ static void print_json (const struct visit *visit)
 	struct json_object *object = json_object_new_object (), *findings = json_object_new_array (),
 			   *disks = json_object_new_array ();
 
-	add_text (object, "domain", visit->run.domain.name);
-	add_text (object, "uuid", visit->run.domain.uuid);
-	add_text (object, "state", visit->report.active ? "running" : "off");
+	vmc_json_text (object, "domain", visit->run.domain.name);
+	vmc_json_text (object, "uuid", visit->run.domain.uuid);
+	vmc_json_text (object, "state", visit->report.active ? "running" : "off");
 	for (size_t i = 0; i < visit->findings.count; i++)
 		(void) json_object_array_add (findings, finding_json (&visit->findings.items[i]));
 	for (size_t i = 0; i < visit->verdict_count; i++)

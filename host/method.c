@@ -45,7 +45,8 @@ bool vmc_run_too_little (const struct vmc_run *run, struct vmc_disk_report *repo
 	    wish->format != NULL || wish->cluster_bytes != 0 || wish->compress || run->options->output != NULL)
 		return false;
 	report->method = NULL;
-	report->reclaimed_bytes = 0;
+	if (!run->options->dry_run)
+		report->reclaimed_bytes = 0;
 	(void) snprintf (report->reason, sizeof report->reason, "there are %s to give back, less than --min-reclaim=%s",
 			 vmc_text_size (there, report->reclaimable_bytes), vmc_text_size (min, min_bytes));
 	return true;

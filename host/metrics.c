@@ -16,8 +16,6 @@
 #include "history.h"
 #include "lock.h"
 
-#define PATH_SIZE 4096
-
 static const struct metric {
 	const char *name, *type, *help;
 	size_t offset;  /* in struct vmc_history_disk */
@@ -145,7 +143,7 @@ char *vmc_metrics_text (struct vmc_error *err)
 
 int vmc_metrics_write (const char *directory, struct vmc_error *err)
 {
-	char path[PATH_SIZE], *text;
+	char path[VMC_PATH_SIZE], *text;
 	int lock = vmc_lock_metrics (err), result;
 
 	if (lock < 0)

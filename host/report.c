@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "json_member.h"
 #include "table.h"
 #include "text.h"
 
@@ -100,40 +101,25 @@ enum vmc_code vmc_report_worst (const struct vmc_report *report, bool *any)
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static void add_number (struct json_object *object, const char *key, uint64_t value)
-{
-	json_object_object_add (object, key, value == VMC_UNKNOWN ? NULL : json_object_new_int64 ((int64_t) value));
-}
-
-/* Escaped: a path need not be UTF-8, JSON must be. */
-static void add_text (struct json_object *object, const char *key, const char *value)
-{
-	char text[VMC_PATH_SIZE];
-
-	if (value != NULL)
-		vmc_text_escape (text, sizeof text, value);
-	json_object_object_add (object, key, value ? json_object_new_string (text) : NULL);
-}
-
 static struct json_object *disk_json (const struct vmc_disk_report *disk)
 {
 	struct json_object *object = json_object_new_object ();
 
-	add_text (object, "target", disk->target[0] ? disk->target : NULL);
-	add_text (object, "path", disk->path);
-	add_text (object, "format", disk->format);
-	add_text (object, "method", disk->method);
-	add_text (object, "reason", disk->reason);
-	add_number (object, "virtual_bytes", disk->virtual_bytes);
-	add_number (object, "free_bytes", disk->free_bytes);
-	add_number (object, "reclaimable_bytes", disk->reclaimable_bytes);
-	add_number (object, "allocated_before_bytes", disk->allocated_before_bytes);
-	add_number (object, "allocated_after_bytes", disk->allocated_after_bytes);
-	add_number (object, "reclaimed_bytes", disk->reclaimed_bytes);
-	add_number (object, "frozen_ms", disk->frozen_ms);
-	add_number (object, "duration_ms", disk->duration_ms);
-	add_number (object, "peak_overlay_bytes", disk->peak_overlay_bytes);
-	add_text (object, "error", disk->failed ? disk->error.text : NULL);
+	vmc_json_text (object, "target", disk->target[0] ? disk->target : NULL);
+	vmc_json_text (object, "path", disk->path);
+	vmc_json_text (object, "format", disk->format);
+	vmc_json_text (object, "method", disk->method);
+	vmc_json_text (object, "reason", disk->reason);
+	vmc_json_number (object, "virtual_bytes", disk->virtual_bytes);
+	vmc_json_number (object, "free_bytes", disk->free_bytes);
+	vmc_json_number (object, "reclaimable_bytes", disk->reclaimable_bytes);
+	vmc_json_number (object, "allocated_before_bytes", disk->allocated_before_bytes);
+	vmc_json_number (object, "allocated_after_bytes", disk->allocated_after_bytes);
+	vmc_json_number (object, "reclaimed_bytes", disk->reclaimed_bytes);
+	vmc_json_number (object, "frozen_ms", disk->frozen_ms);
+	vmc_json_number (object, "duration_ms", disk->duration_ms);
+	vmc_json_number (object, "peak_overlay_bytes", disk->peak_overlay_bytes);
+	vmc_json_text (object, "error", disk->failed ? disk->error.text : NULL);
 	return object;
 }
 
@@ -145,9 +131,9 @@ char *vmc_report_json (const struct vmc_report *report, const struct vmc_options
 	const char *text;
 	char *line;
 
-	add_text (object, "domain", options->image ? NULL : report->domain);
-	add_text (object, "uuid", report->uuid[0] ? report->uuid : NULL);
-	add_text (object, "result", any ? vmc_code_name (worst) : "done");
+	vmc_json_text (object, "domain", options->image ? NULL : report->domain);
+	vmc_json_text (object, "uuid", report->uuid[0] ? report->uuid : NULL);
+	vmc_json_text (object, "result", any ? vmc_code_name (worst) : "done");
 	for (size_t i = 0; i < report->count; i++)
 		json_object_array_add (disks, disk_json (&report->disks[i]));
 	json_object_object_add (object, "disks", disks);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "history.h"
+#include "json_member.h"
 #include "report.h"
 #include "run.h"
 #include "table.h"
@@ -62,17 +63,10 @@ static uint64_t tail_bytes (const struct vmc_disk_report *disk)
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static void add_text (struct json_object *object, const char *key, const char *value)
+/* What is empty is not known. */
+static void add_or_null (struct json_object *object, const char *key, const char *value)
 {
-	char text[VMC_PATH_SIZE];
-
-	vmc_text_escape (text, sizeof text, value);
-	(void) json_object_object_add (object, key, text[0] ? json_object_new_string (text) : NULL);
-}
-
-static void add_number (struct json_object *object, const char *key, uint64_t value)
-{
-	(void) json_object_object_add (object, key, value == VMC_UNKNOWN ? NULL : json_object_new_uint64 (value));
+	vmc_json_text (object, key, value[0] ? value : NULL);
 }
 
 static struct json_object *last_run_json (const struct vmc_history_disk *last)
@@ -81,14 +75,14 @@ static struct json_object *last_run_json (const struct vmc_history_disk *last)
 
 	if (object == NULL)
 		return NULL;
-	add_number (object, "time", last->time_s);
-	add_number (object, "success_time", last->success_s);
-	add_text (object, "result", last->result);
-	add_text (object, "method", last->method);
-	add_number (object, "reclaimed_bytes", last->reclaimed_bytes);
-	add_number (object, "reclaimed_total_bytes", last->reclaimed_total_bytes);
-	add_number (object, "duration_ms", last->duration_ms);
-	add_number (object, "frozen_ms", last->frozen_ms);
+	vmc_json_number (object, "time", last->time_s);
+	vmc_json_number (object, "success_time", last->success_s);
+	add_or_null (object, "result", last->result);
+	add_or_null (object, "method", last->method);
+	vmc_json_number (object, "reclaimed_bytes", last->reclaimed_bytes);
+	vmc_json_number (object, "reclaimed_total_bytes", last->reclaimed_total_bytes);
+	vmc_json_number (object, "duration_ms", last->duration_ms);
+	vmc_json_number (object, "frozen_ms", last->frozen_ms);
 	return object;
 }
 
@@ -98,17 +92,17 @@ static struct json_object *disk_json (const struct vmc_disk_report *disk, const 
 
 	if (object == NULL)
 		return NULL;
-	add_text (object, "target", disk->target);
-	add_text (object, "path", disk->path);
-	add_text (object, "format", disk->format);
-	add_text (object, "discard", disk->discard);
-	add_number (object, "virtual_bytes", disk->virtual_bytes);
-	add_number (object, "used_bytes", disk->used_bytes);
-	add_number (object, "allocated_bytes", disk->allocated_before_bytes);
-	add_number (object, "reclaimable_bytes", disk->reclaimable_bytes);
-	add_number (object, "tail_bytes", tail_bytes (disk));
-	add_text (object, "method", disk->method ? disk->method : "");
-	add_text (object, "reason", disk->failed ? disk->error.text : disk->reason);
+	add_or_null (object, "target", disk->target);
+	add_or_null (object, "path", disk->path);
+	add_or_null (object, "format", disk->format);
+	add_or_null (object, "discard", disk->discard);
+	vmc_json_number (object, "virtual_bytes", disk->virtual_bytes);
+	vmc_json_number (object, "used_bytes", disk->used_bytes);
+	vmc_json_number (object, "allocated_bytes", disk->allocated_before_bytes);
+	vmc_json_number (object, "reclaimable_bytes", disk->reclaimable_bytes);
+	vmc_json_number (object, "tail_bytes", tail_bytes (disk));
+	add_or_null (object, "method", disk->method ? disk->method : "");
+	add_or_null (object, "reason", disk->failed ? disk->error.text : disk->reason);
 	(void) json_object_object_add (object, "last_run", last_run_json (vmc_history_find (history, disk->target)));
 	return object;
 }
@@ -117,11 +111,11 @@ static void print_json (const struct vmc_report *report, const struct vmc_histor
 {
 	struct json_object *object = json_object_new_object (), *disks = json_object_new_array ();
 
-	add_text (object, "domain", report->domain);
-	add_text (object, "uuid", report->uuid);
-	add_text (object, "state", report->active ? "running" : "off");
-	add_text (object, "agent", report->agent);
-	add_text (object, "error", report->failed ? report->error.text : "");
+	add_or_null (object, "domain", report->domain);
+	add_or_null (object, "uuid", report->uuid);
+	add_or_null (object, "state", report->active ? "running" : "off");
+	add_or_null (object, "agent", report->agent);
+	add_or_null (object, "error", report->failed ? report->error.text : "");
 	for (size_t i = 0; i < report->count; i++)
 		(void) json_object_array_add (disks, disk_json (&report->disks[i], history));
 	(void) json_object_object_add (object, "disks", disks);

@@ -80,7 +80,7 @@ def code(path):
 
 
 def keys_of_json(path):
-    return set(re.findall(r'(?:add_text|add_number|json_object_object_add) \(object, "(\w+)"', code(path)))
+    return set(re.findall(r'(?:vmc_json_text|vmc_json_number|add_or_null|json_object_object_add) \(object, "(\w+)"', code(path)))
 
 
 def codes():

@@ -72,6 +72,8 @@ expect_text "$work/err" "cannot write the metrics"
 say "a disk with less to give back than --min-reclaim is left alone"
 expect_status 0 "$vmcompact" --json --min-reclaim=100M g
 holds "lines[0]['result'] == 'done' and lines[0]['disks'][0]['method'] is None and lines[0]['disks'][0]['reclaimed_bytes'] == 0"
+expect_status 0 "$vmcompact" -n --json --min-reclaim=100M g
+holds "lines[0]['disks'][0]['method'] is None and lines[0]['disks'][0]['reclaimed_bytes'] is None"
 check_same g
 
 say "a failure: the log has it, the command for it is run, the metrics know"

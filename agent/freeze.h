@@ -21,6 +21,7 @@ struct vmc_freeze_progress {
 	uint64_t since_ms; /* when the first FIFREEZE was called (vmc_now_ms); 0: not yet */
 	size_t attempted;  /* so many targets may be frozen by us, from the first on */
 	size_t frozen;     /* so many are, from the first on: the difference is one FIFREEZE at work */
+	bool hurries;      /* RCU may be expedited by us, and must be told to be as before */
 };
 
 /* The freeze of a session, from the request until a new session: also after it has ended, for "map" and "thaw". */

@@ -214,6 +214,8 @@ static int read_raw (int fd, const struct vmc_window *window, unsigned char *buf
 			return vmc_fail (err, VMC_FAILED, got < 0 ? errno : EIO, "cannot read a raw image");
 		done += (uint64_t) got;
 	}
+	if (done < window->length)
+		memset (buffer + done, 0, window->length - done);
 	return 0;
 }
 

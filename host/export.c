@@ -274,7 +274,7 @@ int vmc_export_start (struct vmc_export *export, const char *name, const char *o
 	}
 	(void) snprintf (socket_option, sizeof socket_option, "--socket=%s", export->socket);
 	(void) unlink (export->socket); /* of a run that was killed */
-	if (vmc_process_start (&export->process, argv, -1, err) < 0 || shake_hands (export, err) < 0)
+	if (vmc_process_start_copier (&export->process, argv, err) < 0 || shake_hands (export, err) < 0)
 		return -1;
 	(void) unlink (export->socket); /* nobody else shall come */
 	export->socket[0] = 0;

@@ -139,26 +139,28 @@ static uint64_t written_bytes (const struct vmc_run *run, const struct vmc_disk_
 	return stats.wr_bytes > 0 ? (uint64_t) stats.wr_bytes : 0;
 }
 
-/* Everything about the disk; meanwhile the guest writes, and how much is a fact, too. */
+/* Everything about the disk. */
 static int look_at_disk (struct vmc_run *run, struct vmc_disk_facts *facts, struct vmc_filesystems_result *filesystems,
 			 struct vmc_disk_report *report, struct vmc_error *err)
 {
-	uint64_t began_ms = vmc_now_ms (), before = written_bytes (run, facts), took_ms, after;
-
 	if (facts->disk->path[0] != 0 && look_at_image (run, facts, err) < 0)
 		return -1;
 	if (facts->image_known && report->allocated_before_bytes == VMC_UNKNOWN)
 		report->allocated_before_bytes = facts->image.allocated_bytes;
-	if (look_at_guest (run, facts, filesystems, report, err) < 0)
-		return -1;
-	took_ms = vmc_now_ms () - began_ms;
+	return look_at_guest (run, facts, filesystems, report, err);
+}
+
+/* What the guest has written since BEGAN_MS, when it was BEFORE. */
+static void measure_writes (struct vmc_run *run, struct vmc_disk_facts *facts, uint64_t began_ms, uint64_t before)
+{
+	uint64_t took_ms = vmc_now_ms () - began_ms, after;
+
 	if (took_ms < RATE_MS)
 		vmc_events_pause ((unsigned) (RATE_MS - took_ms));
 	took_ms = vmc_now_ms () - began_ms;
 	after = written_bytes (run, facts);
 	if (after > before && after - before < UINT64_MAX / 1000)
 		facts->write_bytes_per_s = (after - before) * 1000 / (took_ms + 1);
-	return 0;
 }
 
 /* The stream of a run that has just ended may still be there for a moment. */
@@ -215,6 +217,8 @@ static bool can_look (const struct vmc_disk *disk)
 int vmc_look (struct vmc_run *run, const struct vmc_disk *disk, struct vmc_look *look, struct vmc_disk_report *report,
 	      struct vmc_error *err)
 {
+	uint64_t began_ms = vmc_now_ms (), before;
+
 	*look = (struct vmc_look) {.domain = {.agent = run->agent != NULL,
 					      .qemu_agent = run->disks.qemu_channel_connected},
 				   .facts = {.domain = &look->domain,
@@ -222,11 +226,15 @@ int vmc_look (struct vmc_run *run, const struct vmc_disk *disk, struct vmc_look 
 					     .disks = &run->disks,
 					     .zero = run->options->zero}};
 	memcpy (look->domain.why_no_agent, run->why_no_agent, sizeof look->domain.why_no_agent);
+	before = can_look (disk) ? written_bytes (run, &look->facts) : 0;
 	if (vmc_domain_facts (&run->domain, &look->domain, err) < 0)
 		return -1;
 	if (!look->domain.active || !look->domain.local || !can_look (disk))
 		return 0;
-	return look_at_disk (run, &look->facts, &look->filesystems, report, err);
+	if (look_at_disk (run, &look->facts, &look->filesystems, report, err) < 0)
+		return -1;
+	measure_writes (run, &look->facts, began_ms, before);
+	return 0;
 }
 
 void vmc_look_clear (struct vmc_look *look)

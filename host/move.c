@@ -14,7 +14,7 @@
 #include "progress.h"
 #include "qemu_version.h"
 
-#define LOOK_MS 50           /* between two looks at a block job */
+#define LOOK_MS 50           /* between two looks at a block job; the first ones follow each other sooner */
 #define QUIET_MAX_MS 300000  /* a job that makes no progress for so long is left alone */
 #define READY_MAX_MS 3600000 /* a guest that writes faster than the job copies is not stopped for it */
 #define OTHER_MAX_MS 30000   /* somebody else's block job */
@@ -155,7 +155,7 @@ int vmc_move_wait (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	uint64_t since_ms = vmc_now_ms (), quiet_since_ms = since_ms, last = UINT64_MAX;
 
-	for (;;) {
+	for (unsigned pause_ms = 4;; pause_ms = pause_ms * 2 < LOOK_MS ? pause_ms * 2 : LOOK_MS) {
 		struct vmc_overlay_state state;
 
 		vmc_overlay_measure (overlay);
@@ -175,7 +175,7 @@ int vmc_move_wait (struct vmc_overlay *overlay, struct vmc_error *err)
 			return vmc_fail (err, VMC_INTERRUPTED, ETIMEDOUT,
 					 "the guest writes faster than the commit of '%s' copies",
 					 overlay->journal.overlay);
-		vmc_events_pause (LOOK_MS);
+		vmc_events_pause (pause_ms);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ struct child {
 	const char *const *argv;
 	int input_fd, output_fd, error_fd, also_fd; /* its 0, 1, 2 and 3; input and also may be -1 */
 	int death_signal;                           /* at our death; 0: it survives that */
+	char *const *environment;                   /* NULL: ours */
 };
 
 /* Where the descriptors are to be. dup2 onto itself would keep it from closing at exec: the copy has another number first. */
@@ -53,7 +55,7 @@ static void become (const struct child *child, pid_t parent)
 		_exit (126);
 	if (!place_descriptors (child))
 		_exit (126);
-	(void) execvp (child->argv[0], (char *const *) child->argv);
+	(void) execvpe (child->argv[0], (char *const *) child->argv, child->environment ? child->environment : environ);
 	(void) dprintf (2, "cannot run it: %s", strerror (errno));
 	_exit (127);
 }
@@ -110,6 +112,41 @@ int vmc_process_start_with (struct vmc_process *process, const char *const argv[
 	return start (process,
 		      &(struct child) {.argv = argv, .input_fd = input_fd, .also_fd = also_fd, .death_signal = SIGKILL},
 		      err);
+}
+
+/* Our environment, and that the C library asks the kernel for memory in large pieces and keeps it: mallopt(3). */
+static char **thrifty_environment (void)
+{
+	static const char *const more[] = {"MALLOC_MMAP_THRESHOLD_=4194304", "MALLOC_TRIM_THRESHOLD_=67108864"};
+	size_t count = 0;
+	char **environment;
+
+	while (environ[count] != NULL)
+		count++;
+	environment = calloc (count + sizeof more / sizeof more[0] + 1, sizeof *environment);
+	if (environment == NULL)
+		return NULL;
+	memcpy (environment, more, sizeof more); /* first: of two of one name the first counts */
+	memcpy (environment + sizeof more / sizeof more[0], environ, count * sizeof *environ);
+	return environment;
+}
+
+int vmc_process_start_copier (struct vmc_process *process, const char *const argv[], struct vmc_error *err)
+{
+	char **environment = thrifty_environment ();
+	int result;
+
+	if (environment == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory to start '%s'", argv[0]);
+	result = start (process,
+			&(struct child) {.argv = argv,
+					 .input_fd = -1,
+					 .also_fd = -1,
+					 .death_signal = SIGKILL,
+					 .environment = environment},
+			err);
+	free (environment);
+	return result;
 }
 
 int vmc_process_start_survivor (struct vmc_process *process, const char *const argv[], int input_fd,

@@ -2,7 +2,8 @@
  *
  * fallocate(PUNCH_HOLE) keeps the file's length and makes the range read as zeros; a block device is told to forget the range
  * (BLKDISCARD). It goes in slices, so that a stop
- * is heard soon and one call does not keep the filesystem's journal busy for long.
+ * is heard soon and one call does not keep the filesystem's journal busy for long. By one thread: the kernel lets one change a file
+ * at a time.
  */
 #include "punch.h"
 
@@ -12,6 +13,8 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "pace.h"
 
 #define SLICE_BYTES (UINT64_C (1) << 30)
 
@@ -36,7 +39,7 @@ static int punch_one (int fd, uint64_t start, uint64_t length, struct vmc_error 
 static int punch_all (int fd, bool block, const struct vmc_extents *ranges, vmc_punch_between *between, void *opaque,
 		      struct vmc_error *err)
 {
-	uint64_t total = vmc_extents_total (ranges), done = 0;
+	struct vmc_pace pace = {.between = between, .opaque = opaque, .total_bytes = vmc_extents_total (ranges)};
 
 	for (size_t i = 0; i < ranges->count; i++) {
 		uint64_t start = ranges->items[i].start, left = ranges->items[i].length;
@@ -44,15 +47,15 @@ static int punch_all (int fd, bool block, const struct vmc_extents *ranges, vmc_
 		while (left > 0) {
 			uint64_t length = left < SLICE_BYTES ? left : SLICE_BYTES;
 
-			if (between (opaque, done, total, err) < 0 ||
+			if (vmc_pace_check (&pace, err) < 0 ||
 			    (block ? discard_one : punch_one) (fd, start, length, err) < 0)
 				return -1;
 			start += length;
 			left -= length;
-			done += length;
+			pace.done_bytes += length;
 		}
 	}
-	return between (opaque, done, total, err);
+	return between (opaque, pace.done_bytes, pace.total_bytes, err);
 }
 
 int vmc_punch (const char *path, const struct vmc_image *image, const struct vmc_extents *ranges,

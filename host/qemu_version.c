@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -72,6 +73,23 @@ static unsigned long ask (const char *program)
 	return vmc_qemu_version_parse (text);
 }
 
+/* It was asked before, if it is the same file: a run needs to know more than once. */
+static unsigned long ask_once (const char *program)
+{
+	static struct stat asked;
+	static unsigned long version;
+	struct stat now;
+
+	if (access (program, X_OK) < 0 || stat (program, &now) < 0)
+		return 0;
+	if (version != 0 && now.st_dev == asked.st_dev && now.st_ino == asked.st_ino &&
+	    now.st_ctim.tv_sec == asked.st_ctim.tv_sec && now.st_ctim.tv_nsec == asked.st_ctim.tv_nsec)
+		return version;
+	asked = now;
+	version = ask (program);
+	return version;
+}
+
 unsigned long vmc_qemu_version (virDomainPtr domain)
 {
 	char link[64], program[PATH_MAX];
@@ -88,7 +106,7 @@ unsigned long vmc_qemu_version (virDomainPtr domain)
 		return 0;
 	program[length] = 0;
 	/* A file that was replaced reads as "PATH (deleted)" and cannot be run under that name. */
-	return access (program, X_OK) == 0 ? ask (program) : 0;
+	return ask_once (program);
 }
 
 char *vmc_version_text (unsigned long version, char *text)

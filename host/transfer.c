@@ -36,18 +36,6 @@ bool vmc_window_part (const struct vmc_window *window, const struct vmc_extents 
 	return true;
 }
 
-int vmc_window_read (struct vmc_window *window, struct vmc_export *export, unsigned char *buffer,
-		     const struct vmc_extents *list, struct vmc_error *err)
-{
-	struct vmc_extent part;
-
-	for (size_t i = 0; vmc_window_part (window, list, &i, &part);)
-		if (vmc_export_read (export, buffer + (part.start - window->start), part.start, part.length,
-				     &window->waiting, err) < 0)
-			return -1;
-	return 0;
-}
-
 static uint64_t bytes_in (const struct vmc_window *window, const struct vmc_extents *list)
 {
 	struct vmc_extent part;
@@ -56,6 +44,20 @@ static uint64_t bytes_in (const struct vmc_window *window, const struct vmc_exte
 	for (size_t i = 0; vmc_window_part (window, list, &i, &part);)
 		bytes += part.length;
 	return bytes;
+}
+
+int vmc_window_read (struct vmc_window *window, struct vmc_export *export, unsigned char *buffer,
+		     const struct vmc_extents *list, struct vmc_error *err)
+{
+	struct vmc_extent part;
+
+	if (bytes_in (window, list) < window->length)
+		memset (buffer, 0, window->length);
+	for (size_t i = 0; vmc_window_part (window, list, &i, &part);)
+		if (vmc_export_read (export, buffer + (part.start - window->start), part.start, part.length,
+				     &window->waiting, err) < 0)
+			return -1;
+	return 0;
 }
 
 /* Find the place of the next window. False: there is none. */
@@ -83,8 +85,6 @@ static int try_begin (struct vmc_transfer *transfer, struct ring *ring, struct v
 	if (ring->begun == ring->done + VMC_WINDOWS || vmc_pace_wait_ms (transfer->pace, ring->asked_bytes) > 0 ||
 	    !place (transfer, ring, window))
 		return 0;
-	for (int i = 0; i < 2; i++)
-		memset (window->buffers[i], 0, window->length);
 	ring->asked_bytes += bytes_in (window, transfer->todo);
 	ring->begun++;
 	return transfer->begin (transfer, window, err) < 0 ? -1 : 1;

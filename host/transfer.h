@@ -6,12 +6,12 @@
 
 /* Windows begin at multiples of this: no cluster lies in two of them. */
 #define VMC_WINDOW_BYTES (UINT64_C (2) << 20)
-#define VMC_WINDOWS 8
+#define VMC_WINDOWS 4
 #define VMC_WINDOW_ALIGN 4096 /* of the buffers in memory, for O_DIRECT */
 
 struct vmc_window {
 	uint64_t start, length;
-	unsigned char *buffers[2]; /* of VMC_WINDOW_BYTES each, all zeros at the beginning */
+	unsigned char *buffers[2]; /* of VMC_WINDOW_BYTES each, with anything in them */
 	unsigned waiting;          /* requests for it that are not answered */
 };
 
@@ -34,7 +34,7 @@ int vmc_transfer_run (struct vmc_transfer *transfer, struct vmc_error *err)
 bool vmc_window_part (const struct vmc_window *window, const struct vmc_extents *list, size_t *index,
 		      struct vmc_extent *part) __attribute__ ((nonnull));
 
-/* Read each part of LIST inside WINDOW into its place in BUFFER. */
+/* Read each part of LIST inside WINDOW into its place in BUFFER, which has zeros elsewhere. */
 int vmc_window_read (struct vmc_window *window, struct vmc_export *export, unsigned char *buffer,
 		     const struct vmc_extents *list, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -210,6 +210,18 @@ int vmc_allocation_read (const char *format, const char *path, bool live, uint64
 	return read_data (path, &allocation->data, err);
 }
 
+uint64_t vmc_allocation_end (const struct vmc_allocation *allocation)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < allocation->count; i++) {
+		uint64_t this_end = allocation->items[i].file_offset + allocation->items[i].length;
+
+		end = this_end > end ? this_end : end;
+	}
+	return end;
+}
+
 /* For the LENGTH bytes at FILE_OFFSET: add the parts that are data to OUT, moved so that FILE_OFFSET becomes AS. */
 static int add_data (const struct vmc_extents *data, uint64_t file_offset, uint64_t length, uint64_t as,
 		     struct vmc_extents *out, struct vmc_error *err)

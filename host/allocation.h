@@ -33,6 +33,9 @@ int vmc_allocation_take_line (struct vmc_allocation *allocation, const char *lin
 int vmc_allocation_ranges (const struct vmc_allocation *allocation, struct vmc_extents *ranges, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Where the last byte of the file that stores a part of the disk ends; 0: none does. */
+uint64_t vmc_allocation_end (const struct vmc_allocation *allocation) __attribute__ ((nonnull));
+
 /* FILE_RANGES (empty before) = where FREE ranges of the virtual disk take space in the file. VMC_REFUSED when two parts
  * of the disk are stored at the same place. */
 int vmc_allocation_locate (const struct vmc_allocation *allocation, const struct vmc_extents *free,

@@ -33,7 +33,7 @@ static int between_copies (void *opaque, uint64_t done_bytes, uint64_t total_byt
 }
 
 /* How much of the image is in use, for the report and for the space that is needed. */
-static int measure_used (struct vmc_base *base, uint64_t *used_bytes, struct vmc_error *err)
+static int measure_used (struct vmc_base *base, uint64_t *used_bytes, uint64_t *stored_end, struct vmc_error *err)
 {
 	VMC_CLEANUP_ALLOCATION struct vmc_allocation allocation = {0};
 	const struct vmc_disk *disk = base->facts->disk;
@@ -44,6 +44,7 @@ static int measure_used (struct vmc_base *base, uint64_t *used_bytes, struct vmc
 		return -1;
 	base->report->reclaimable_bytes = vmc_extents_total (&base->report->freed);
 	*used_bytes = vmc_extents_total (&base->report->used);
+	*stored_end = vmc_allocation_end (&allocation);
 	return 0;
 }
 
@@ -86,7 +87,8 @@ static int rewrite (struct vmc_base *base, struct vmc_error *err)
 	int fd, result;
 
 	vmc_image_directory (base->facts->disk->path, directory);
-	if (vmc_rewrite_part (base->facts->disk->path, part, err) < 0 || measure_used (base, &used_bytes, err) < 0 ||
+	if (vmc_rewrite_part (base->facts->disk->path, part, err) < 0 ||
+	    measure_used (base, &used_bytes, &rewrite.stored_end, err) < 0 ||
 	    vmc_rewrite_check (&rewrite, used_bytes, err) < 0 || vmc_base_step (base, "write the image anew", err) < 0)
 		return -1;
 	vmc_fault_point ("rewrite");

@@ -45,6 +45,7 @@ struct vmc_offline {
 	char name[64]; /* no other run has it now: for sockets */
 	struct vmc_reading reading;
 	struct vmc_extents free; /* of the virtual disk */
+	uint64_t stored_end;     /* vmc_allocation_end */
 };
 
 static int begin_step (const struct vmc_offline *offline, const char *name, struct vmc_error *err)
@@ -199,6 +200,7 @@ static int locate (struct vmc_offline *offline, struct vmc_extents *ranges, stru
 		return -1;
 	vmc_extents_align_inward (ranges, offline->facts->image.punch_bytes);
 	offline->report->reclaimable_bytes = vmc_extents_total (ranges);
+	offline->stored_end = vmc_allocation_end (&allocation);
 	return 0;
 }
 
@@ -237,6 +239,7 @@ static int rewrite (struct vmc_offline *offline, const char *path, const char *s
 					    .directory = directory,
 					    .part = part,
 					    .name = offline->name,
+					    .stored_end = offline->stored_end,
 					    .wish = options->wish};
 
 	vmc_image_directory (path, directory);

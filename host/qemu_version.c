@@ -55,58 +55,90 @@ static long find_pid (virDomainPtr domain)
 	return pid;
 }
 
-/* The first line that PROGRAM prints. */
-static unsigned long ask (const char *program)
-{
-	VMC_CLEANUP_PROCESS struct vmc_process process = VMC_PROCESS_INIT;
-	const char *const argv[] = {program, "--version", NULL};
-	struct vmc_error ignored;
-	char text[256] = "";
-	struct pollfd entry = {.events = POLLIN};
+/* --- asking a program ------------------------------------------------------------------------- */
 
-	if (vmc_process_start (&process, argv, -1, &ignored) < 0)
-		return 0;
-	entry.fd = process.output_fd;
-	if (poll (&entry, 1, ANSWER_MS) <= 0 || read (process.output_fd, text, sizeof text - 1) <= 0 ||
-	    vmc_process_wait (&process, vmc_now_ms () + ANSWER_MS, &ignored) < 0)
-		return 0;
-	return vmc_qemu_version_parse (text);
+/* The program that was asked last. It takes longer to load than many a step of a run, so it is asked once, and early. */
+static struct {
+	struct stat file;
+	struct vmc_process process; /* pid 0: it has answered */
+	unsigned long version;      /* 0: not known */
+} asked = {.process = VMC_PROCESS_INIT};
+
+static bool is_asked (const struct stat *file)
+{
+	return file->st_dev == asked.file.st_dev && file->st_ino == asked.file.st_ino &&
+	       file->st_ctim.tv_sec == asked.file.st_ctim.tv_sec &&
+	       file->st_ctim.tv_nsec == asked.file.st_ctim.tv_nsec && (asked.version != 0 || asked.process.pid > 0);
 }
 
-/* It was asked before, if it is the same file: a run needs to know more than once. */
-static unsigned long ask_once (const char *program)
+/* False: it cannot be run. */
+static bool ask (const char *program)
 {
-	static struct stat asked;
-	static unsigned long version;
-	struct stat now;
+	const char *const argv[] = {program, "--version", NULL};
+	struct vmc_error ignored;
+	struct stat file;
 
-	if (access (program, X_OK) < 0 || stat (program, &now) < 0)
-		return 0;
-	if (version != 0 && now.st_dev == asked.st_dev && now.st_ino == asked.st_ino &&
-	    now.st_ctim.tv_sec == asked.st_ctim.tv_sec && now.st_ctim.tv_nsec == asked.st_ctim.tv_nsec)
-		return version;
-	asked = now;
-	version = ask (program);
-	return version;
+	if (access (program, X_OK) < 0 || stat (program, &file) < 0)
+		return false;
+	if (is_asked (&file))
+		return true;
+	vmc_process_end (&asked.process);
+	asked.version = 0;
+	asked.file = file;
+	return vmc_process_start (&asked.process, argv, -1, &ignored) == 0;
+}
+
+/* By the first line that it prints. */
+static unsigned long take_answer (void)
+{
+	struct pollfd entry = {.fd = asked.process.output_fd, .events = POLLIN};
+	struct vmc_error ignored;
+	char text[256] = "";
+
+	if (asked.process.pid > 0 && poll (&entry, 1, ANSWER_MS) > 0 &&
+	    read (asked.process.output_fd, text, sizeof text - 1) > 0 &&
+	    vmc_process_wait (&asked.process, vmc_now_ms () + ANSWER_MS, &ignored) == 0)
+		asked.version = vmc_qemu_version_parse (text);
+	vmc_process_end (&asked.process);
+	return asked.version;
+}
+
+/* --- asking for a domain ---------------------------------------------------------------------- */
+
+/* What the domain's process runs. False: it is not known. A file that was replaced reads as "PATH (deleted)", and cannot be run under
+ * that name. */
+static bool find_program (long pid, char *program)
+{
+	ssize_t length;
+	char link[64];
+
+	(void) snprintf (link, sizeof link, "/proc/%ld/exe", pid);
+	length = readlink (link, program, PATH_MAX - 1);
+	if (length <= 0)
+		return false;
+	program[length] = 0;
+	return true;
+}
+
+void vmc_qemu_version_begin (virDomainPtr domain)
+{
+	char program[PATH_MAX];
+	long pid = find_pid (domain);
+
+	if (pid != 0 && find_program (pid, program))
+		(void) ask (program);
 }
 
 unsigned long vmc_qemu_version (virDomainPtr domain)
 {
-	char link[64], program[PATH_MAX];
+	char program[PATH_MAX];
 	unsigned long installed = 0;
 	long pid = find_pid (domain);
-	ssize_t length;
 
 	if (pid == 0)
 		return VMC_LIBVIRT (virConnectGetVersion (virDomainGetConnect (domain), &installed)) < 0 ? 0
 													 : installed;
-	(void) snprintf (link, sizeof link, "/proc/%ld/exe", pid);
-	length = readlink (link, program, sizeof program - 1);
-	if (length <= 0)
-		return 0;
-	program[length] = 0;
-	/* A file that was replaced reads as "PATH (deleted)" and cannot be run under that name. */
-	return ask_once (program);
+	return find_program (pid, program) && ask (program) ? take_answer () : 0;
 }
 
 char *vmc_version_text (unsigned long version, char *text)

@@ -12,6 +12,9 @@
  * gives for the installed program. */
 unsigned long vmc_qemu_version (virDomainPtr domain) __attribute__ ((nonnull));
 
+/* Begin to find it out: vmc_qemu_version has less to wait for then. */
+void vmc_qemu_version_begin (virDomainPtr domain) __attribute__ ((nonnull));
+
 /* The number in what "qemu-system-x86_64 --version" prints; 0: there is none. */
 unsigned long vmc_qemu_version_parse (const char *text) __attribute__ ((nonnull));
 

@@ -29,6 +29,7 @@ struct vmc_rewrite {
 	const char *directory;         /* where the new file is made; it can be given a name on this filesystem only */
 	const char *part;              /* its name there until it is complete, if it must have one: in the directory */
 	const char *name;              /* unique among those that run now: for sockets */
+	uint64_t stored_end;           /* what vmc_allocation_end says of it */
 	struct vmc_rewrite_wish wish;
 };
 

@@ -21,6 +21,7 @@
 #include "offline.h"
 #include "plan.h"
 #include "progress.h"
+#include "qemu_version.h"
 #include "recover.h"
 #include "text.h"
 
@@ -213,8 +214,10 @@ static int run_locked (struct vmc_run *run, struct vmc_report *report, struct vm
 		return -1;
 	if (add_disks (run, report, err) < 0)
 		return -1;
-	if (active == 1 && vmc_connection_local (run->domain.connection))
+	if (active == 1 && vmc_connection_local (run->domain.connection)) {
+		vmc_qemu_version_begin (run->domain.handle); /* it takes as long as the agent */
 		vmc_look_for_agent (run);
+	}
 	name_agent (run, report);
 	if (run->agent == NULL && run->disks.qemu_channel_connected)
 		measure_before (run, report);

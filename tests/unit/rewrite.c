@@ -13,6 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "allocation.h"
+#include "clock.h"
 #include "guard.h"
 #include "rewrite.h"
 
@@ -141,6 +143,7 @@ static void make_free_map (void)
 
 static void make_rewrite (const char *name, const char *format)
 {
+	VMC_CLEANUP_ALLOCATION struct vmc_allocation allocation = {0};
 	struct vmc_error err;
 
 	memset (&disk, 0, sizeof disk);
@@ -154,7 +157,13 @@ static void make_rewrite (const char *name, const char *format)
 	}
 	if (vmc_image_look (&disk, path_of ("overlay"), &image, &err) < 0)
 		fail_msg ("%s", err.text);
-	rewrite = (struct vmc_rewrite) {.disk = &disk, .image = &image, .directory = directory, .name = "unit-rewrite"};
+	if (vmc_allocation_read (disk.format, disk.path, true, vmc_now_ms () + 60000, &allocation, &err) < 0)
+		fail_msg ("%s", err.text);
+	rewrite = (struct vmc_rewrite) {.disk = &disk,
+					.image = &image,
+					.directory = directory,
+					.name = "unit-rewrite",
+					.stored_end = vmc_allocation_end (&allocation)};
 	make_free_map ();
 	calls = stop_at = 0;
 	last_done = last_total = 0;

@@ -65,7 +65,11 @@ static int find_free (struct vmc_base *base, struct vmc_error *err)
 	if (vmc_agent_map (base->run->agent, base->token, report->virtual_bytes, &base->agent_map, err) < 0 ||
 	    read_base (base, err) < 0)
 		return -1;
-	return vmc_trust (base->facts, &base->reading, &base->agent_map, &base->free, report, err);
+	if (vmc_trust (base->facts, &base->reading, &base->agent_map, &base->free, report, err) < 0)
+		return -1;
+	vmc_extents_clear (&base->agent_map);
+	vmc_reading_clear (&base->reading);
+	return 0;
 }
 
 const struct vmc_base_way vmc_base_by_agent = {.freeze = freeze, .thaw = thaw, .find_free = find_free};

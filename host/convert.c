@@ -42,8 +42,8 @@ static int measure_used (struct vmc_base *base, uint64_t *used_bytes, uint64_t *
 	    vmc_allocation_read (disk->format, disk->path, false, vmc_now_ms () + MAP_MS, &allocation, err) < 0 ||
 	    vmc_base_draw (base, &allocation, err) < 0)
 		return -1;
-	base->report->reclaimable_bytes = vmc_extents_total (&base->report->freed);
-	*used_bytes = vmc_extents_total (&base->report->used);
+	base->report->reclaimable_bytes = base->report->picture.freed_bytes;
+	*used_bytes = base->report->picture.used_bytes;
 	*stored_end = vmc_allocation_end (&allocation);
 	return 0;
 }

@@ -376,7 +376,5 @@ int vmc_ext4_map (struct vmc_source *source, uint64_t offset, uint64_t length, s
 		return refuse (err, "libext2fs cannot open it, or its superblock has a wrong checksum");
 	result = map_open (fs, geometry, offset, &found, err);
 	ext2fs_free (fs);
-	for (size_t i = 0; result == 0 && i < found.count; i++)
-		result = vmc_extents_add (map, found.items[i].start, found.items[i].length, err);
-	return result;
+	return result < 0 ? -1 : vmc_extents_take (map, &found, err);
 }

@@ -150,6 +150,7 @@ static int keep_trusted (struct vmc_offline *offline, struct vmc_error *err)
 				 "nothing in the image can be trusted: %s; if the guest was not shut down cleanly, "
 				 "start it and shut it down, or run e2fsck",
 				 why);
+	vmc_extents_clear (&offline->reading.free);
 	report->free_bytes = vmc_extents_total (&offline->free);
 	report->used_bytes = vmc_extents_total (&places) - report->free_bytes;
 	return 0;
@@ -184,7 +185,8 @@ static int draw_picture (struct vmc_offline *offline, const struct vmc_allocatio
 
 	if (vmc_allocation_ranges (allocation, &allocated, err) < 0)
 		return -1;
-	return vmc_report_draw (offline->report, &allocated, &offline->free, err);
+	vmc_picture_draw (&offline->report->picture, offline->report->virtual_bytes, &allocated, &offline->free);
+	return 0;
 }
 
 /* Where in the file are the free ranges that take space? */
@@ -244,7 +246,7 @@ static int rewrite (struct vmc_offline *offline, const char *path, const char *s
 
 	vmc_image_directory (path, directory);
 	if (vmc_rewrite_part (path, part, err) < 0 ||
-	    vmc_rewrite_check (&rewrite, vmc_extents_total (&offline->report->used), err) < 0)
+	    vmc_rewrite_check (&rewrite, offline->report->picture.used_bytes, err) < 0)
 		return -1;
 	if (options->dry_run)
 		return NOT_WRITTEN;

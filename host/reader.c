@@ -13,6 +13,7 @@
 #include "reader_record.h"
 #include "text.h"
 
+#define RANGES_AT_ONCE 4096 /* as many as a pipe holds, by default */
 #define MEANWHILE_MS 500
 
 void vmc_reading_clear (struct vmc_reading *reading)
@@ -56,18 +57,22 @@ static int get (const struct channel *channel, void *data, size_t length, struct
 static int get_ranges (const struct channel *channel, const struct vmc_record *record, uint64_t start, uint64_t end,
 		       struct vmc_reading *reading, struct vmc_extents *free, struct vmc_error *err)
 {
-	for (uint64_t i = 0; i < record->ranges; i++) {
-		struct vmc_extent one;
+	struct vmc_extent some[RANGES_AT_ONCE];
 
-		if (get (channel, &one, sizeof one, err) < 0)
+	for (uint64_t i = 0; i < record->ranges; i++) {
+		uint64_t left = record->ranges - i, at = i % RANGES_AT_ONCE;
+		const struct vmc_extent *one = &some[at];
+
+		if (at == 0 &&
+		    get (channel, some, (left < RANGES_AT_ONCE ? left : RANGES_AT_ONCE) * sizeof *some, err) < 0)
 			return -1;
-		if (one.length == 0 || one.start < start || one.start > end || one.length > end - one.start)
+		if (one->length == 0 || one->start < start || one->start > end || one->length > end - one->start)
 			return vmc_fail (err, VMC_PROTOCOL, 0, "the reader named ranges that are not in order");
-		start = one.start + one.length;
+		start = one->start + one->length;
 		if (reading->ranges >= VMC_MAP_MAX_RANGES)
 			continue;
 		reading->ranges++;
-		if (vmc_extents_add (free, one.start, one.length, err) < 0)
+		if (vmc_extents_add (free, one->start, one->length, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -13,10 +13,6 @@
 
 void vmc_report_clear (struct vmc_report *report)
 {
-	for (size_t i = 0; i < report->count; i++) {
-		vmc_extents_clear (&report->disks[i].used);
-		vmc_extents_clear (&report->disks[i].freed);
-	}
 	free (report->disks);
 	*report = (struct vmc_report) {0};
 }
@@ -56,14 +52,6 @@ struct vmc_disk_report *vmc_report_add (struct vmc_report *report, const struct 
 	one->allocated_before_bytes = one->allocated_after_bytes = one->reclaimed_bytes = VMC_UNKNOWN;
 	one->frozen_ms = one->duration_ms = one->peak_overlay_bytes = VMC_UNKNOWN;
 	return one;
-}
-
-int vmc_report_draw (struct vmc_disk_report *disk, const struct vmc_extents *allocated, const struct vmc_extents *free,
-		     struct vmc_error *err)
-{
-	if (vmc_extents_intersect (allocated, free, &disk->freed, err) < 0)
-		return -1;
-	return vmc_extents_subtract (allocated, free, &disk->used, err);
 }
 
 /* From bad to worse, as a person would see it: a domain that is not at home is the worst. */
@@ -154,38 +142,6 @@ static int print_json (const struct vmc_report *report, const struct vmc_options
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-/* How many bytes of RANGES lie in [START, END). */
-static uint64_t covered (const struct vmc_extents *ranges, uint64_t start, uint64_t end)
-{
-	uint64_t total = 0;
-
-	for (size_t i = 0; i < ranges->count && ranges->items[i].start < end; i++) {
-		uint64_t from = ranges->items[i].start, to = from + ranges->items[i].length;
-
-		from = from > start ? from : start;
-		to = to < end ? to : end;
-		total += to > from ? to - from : 0;
-	}
-	return total;
-}
-
-static void print_picture (const struct vmc_disk_report *disk)
-{
-	const char *const *marks = vmc_table_marks ();
-	uint64_t cell = disk->virtual_bytes / VMC_TABLE_CELLS + 1;
-
-	if (disk->used.count + disk->freed.count == 0)
-		return;
-	(void) fputs ("      [", stdout);
-	for (uint64_t i = 0; i < VMC_TABLE_CELLS; i++) {
-		uint64_t used = covered (&disk->used, i * cell, (i + 1) * cell),
-			 freed = covered (&disk->freed, i * cell, (i + 1) * cell);
-
-		(void) fputs (used + freed < cell / 16 ? marks[2] : used >= freed ? marks[0] : marks[1], stdout);
-	}
-	(void) printf ("]  %s used  %s freed  %s never allocated\n", marks[0], marks[1], marks[2]);
-}
-
 static const char *label (const struct vmc_disk_report *disk)
 {
 	return disk->target[0] ? disk->target : "image";
@@ -204,7 +160,7 @@ static void print_row (const struct vmc_disk_report *disk, bool dry_run)
 	vmc_table_bytes (disk->allocated_after_bytes, false);
 	vmc_table_bytes (dry_run ? disk->reclaimable_bytes : disk->reclaimed_bytes, dry_run);
 	(void) printf (" %9s\n", frozen);
-	print_picture (disk);
+	vmc_picture_print (&disk->picture);
 }
 
 /* The name of the whole: of the domain, or of the file. Escaped. */

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 #include "domain_xml.h"
-#include "extent.h"
 #include "options.h"
+#include "picture.h"
 
 #define VMC_UNKNOWN UINT64_MAX /* a number that is not known: null in JSON */
 
@@ -24,8 +24,8 @@ struct vmc_disk_report {
 	uint64_t paused_ms; /* by libvirt, around the pivot; 0: not */
 	bool failed;
 	struct vmc_error error;
-	char notes[VMC_TEXT_SIZE];      /* what was left out, and why, and what else is to be said */
-	struct vmc_extents used, freed; /* of the virtual disk, for the picture: on the host still, given back */
+	char notes[VMC_TEXT_SIZE];  /* what was left out, and why, and what else is to be said */
+	struct vmc_picture picture; /* on the host still, given back */
 };
 
 struct vmc_report {
@@ -50,10 +50,6 @@ void vmc_report_note (struct vmc_disk_report *disk, const char *what, const char
 
 /* The same for WHAT was left alone, and why. */
 void vmc_report_left_out (struct vmc_disk_report *disk, const char *what, const char *why) __attribute__ ((nonnull));
-
-/* The picture of a disk: what takes space, ALLOCATED, and what of that is FREE. -1: no memory. */
-int vmc_report_draw (struct vmc_disk_report *disk, const struct vmc_extents *allocated, const struct vmc_extents *free,
-		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* The worst code of the report; *ANY is false when nothing went wrong. */
 enum vmc_code vmc_report_worst (const struct vmc_report *report, bool *any) __attribute__ ((nonnull));

@@ -134,8 +134,7 @@ static void run_and_report (struct vmc_run *run, const char *target, struct vmc_
 	int result = run_disk (run, target, &wanted, report, &next, &report->error);
 
 	if (next.method != VMC_METHOD_AUTO) {
-		vmc_extents_clear (&report->used);
-		vmc_extents_clear (&report->freed);
+		report->picture = (struct vmc_picture) {0};
 		wanted = next;
 		result = run_disk (run, target, &wanted, report, &next, &report->error);
 	}

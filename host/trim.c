@@ -185,16 +185,18 @@ static void look (const struct vmc_disk *disk, struct vmc_extents *allocated)
 int vmc_trim_run (struct vmc_run *run, const struct vmc_disk_facts *facts, struct vmc_disk_report *report,
 		  struct vmc_error *err)
 {
-	VMC_CLEANUP_EXTENTS struct vmc_extents before = {0};
+	VMC_CLEANUP_EXTENTS struct vmc_extents before = {0}, after = {0}, gone = {0};
 	struct vmc_error ignored;
 	int result;
 
 	look (facts->disk, &before);
 	report->free_bytes = facts->free_bytes;
 	result = run->agent != NULL ? trim (run, facts, report, err) : trim_by_qemu_agent (run, facts, report, err);
-	vmc_extents_clear (&report->used);
-	look (facts->disk, &report->used);
-	if (vmc_extents_subtract (&before, &report->used, &report->freed, &ignored) < 0)
-		vmc_extents_clear (&report->freed);
+	look (facts->disk, &after);
+	if (vmc_extents_subtract (&before, &after, &gone, &ignored) < 0)
+		return result;
+	report->picture = (struct vmc_picture) {0};
+	vmc_picture_draw (&report->picture, report->virtual_bytes, &after, &gone);
+	vmc_picture_draw (&report->picture, report->virtual_bytes, &gone, &gone);
 	return result;
 }

@@ -71,7 +71,7 @@ int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *cla
 
 struct judgement {
 	const struct vmc_disk_facts *facts;
-	const struct vmc_reading *reading;
+	struct vmc_reading *reading;
 	const struct vmc_filesystem *filesystem;
 	bool below[VMC_DEVICES_MAX]; /* what it lies on */
 	struct vmc_extents proven;   /* of the disk: the data of all its grounds that are what the guest says */
@@ -164,7 +164,7 @@ static int prove_grounds (struct judgement *judgement, char *why, size_t size, s
 
 /* --- one filesystem --------------------------------------------------------------------------------- */
 
-static const struct vmc_view *find_view (const struct vmc_reading *reading, const char *filesystem)
+static struct vmc_view *find_view (const struct vmc_reading *reading, const char *filesystem)
 {
 	for (size_t i = 0; i < reading->view_count; i++)
 		if (strcmp (reading->views[i].filesystem, filesystem) == 0)
@@ -190,7 +190,7 @@ static int judge (struct judgement *judgement, struct vmc_extents *believed, cha
 		  struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents places = {0}, here = {0};
-	const struct vmc_view *view = find_view (judgement->reading, judgement->filesystem->filesystem);
+	struct vmc_view *view = find_view (judgement->reading, judgement->filesystem->filesystem);
 	int proven, result = 0;
 
 	vmc_stack_mark_below (judgement->facts->devices, vmc_facts_device (judgement->filesystem), judgement->below);
@@ -203,22 +203,20 @@ static int judge (struct judgement *judgement, struct vmc_extents *believed, cha
 			return 0;
 		}
 		result = vmc_extents_intersect (&view->free, &judgement->proven, &here, err);
+		vmc_extents_clear (&view->free); /* a map may be large, and there are enough of them */
 	} else {
 		result = add_extent (judgement, &places, err);
 		vmc_extents_normalise (&places);
 		if (result == 0)
 			result = vmc_extents_intersect (&places, &judgement->proven, &here, err);
 	}
-	for (size_t i = 0; i < here.count && result == 0; i++)
-		result = vmc_extents_add (believed, here.items[i].start, here.items[i].length, err);
-	return result;
+	return result < 0 ? -1 : vmc_extents_take (believed, &here, err);
 }
 
 /* --- all of them -------------------------------------------------------------------------------------- */
 
-static int judge_all (const struct vmc_disk_facts *facts, const struct vmc_reading *reading,
-		      struct vmc_extents *believed, struct vmc_disk_report *report, char *why, size_t why_size,
-		      struct vmc_error *err)
+static int judge_all (const struct vmc_disk_facts *facts, struct vmc_reading *reading, struct vmc_extents *believed,
+		      struct vmc_disk_report *report, char *why, size_t why_size, struct vmc_error *err)
 {
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
 		struct judgement judgement = {.facts = facts, .reading = reading, .filesystem = facts->filesystems[i]};
@@ -238,9 +236,8 @@ static int judge_all (const struct vmc_disk_facts *facts, const struct vmc_readi
 	return 0;
 }
 
-int vmc_trust (const struct vmc_disk_facts *facts, const struct vmc_reading *reading,
-	       const struct vmc_extents *agent_map, struct vmc_extents *free, struct vmc_disk_report *report,
-	       struct vmc_error *err)
+int vmc_trust (const struct vmc_disk_facts *facts, struct vmc_reading *reading, const struct vmc_extents *agent_map,
+	       struct vmc_extents *free, struct vmc_disk_report *report, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents believed = {0};
 	char why[VMC_TEXT_SIZE] = "";

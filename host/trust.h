@@ -20,9 +20,9 @@ int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *cla
 	__attribute__ ((nonnull, warn_unused_result));
 
 /* FREE (empty before) = the ranges of AGENT_MAP (normalised) that are to be believed. REPORT gets a note for each filesystem that
- * is left out, with the reason. VMC_REFUSED: nothing is to be believed. */
-int vmc_trust (const struct vmc_disk_facts *facts, const struct vmc_reading *reading,
-	       const struct vmc_extents *agent_map, struct vmc_extents *free, struct vmc_disk_report *report,
-	       struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+ * is left out, with the reason. The maps of READING are used up: they may be large. VMC_REFUSED: nothing is to be believed. */
+int vmc_trust (const struct vmc_disk_facts *facts, struct vmc_reading *reading, const struct vmc_extents *agent_map,
+	       struct vmc_extents *free, struct vmc_disk_report *report, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 #endif

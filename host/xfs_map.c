@@ -345,8 +345,8 @@ int vmc_xfs_map (struct vmc_source *source, uint64_t offset, uint64_t length, st
 	    vmc_xfs_gate (superblock, length, geometry, err) < 0)
 		return -1;
 	result = map_all (&mapping);
-	for (size_t i = 0; result == 0 && i < mapping.found.count; i++)
-		result = vmc_extents_add (map, mapping.found.items[i].start, mapping.found.items[i].length, err);
+	if (result == 0)
+		result = vmc_extents_take (map, &mapping.found, err);
 	vmc_extents_clear (&mapping.found);
 	return result;
 }

@@ -48,11 +48,34 @@ int vmc_extents_add (struct vmc_extents *list, uint64_t start, uint64_t length, 
 	return 0;
 }
 
+int vmc_extents_take (struct vmc_extents *list, struct vmc_extents *from, struct vmc_error *err)
+{
+	if (list->count == 0) {
+		vmc_extents_clear (list);
+		*list = *from;
+		*from = (struct vmc_extents) {0};
+		return 0;
+	}
+	for (size_t i = 0; i < from->count; i++)
+		if (vmc_extents_add (list, from->items[i].start, from->items[i].length, err) < 0)
+			return -1;
+	vmc_extents_clear (from);
+	return 0;
+}
+
 static int by_start (const void *a, const void *b)
 {
 	const struct vmc_extent *x = a, *y = b;
 
 	return (x->start > y->start) - (x->start < y->start);
+}
+
+static bool in_order (const struct vmc_extents *list)
+{
+	for (size_t i = 1; i < list->count; i++)
+		if (list->items[i].start < list->items[i - 1].start)
+			return false;
+	return true;
 }
 
 void vmc_extents_normalise (struct vmc_extents *list)
@@ -61,7 +84,8 @@ void vmc_extents_normalise (struct vmc_extents *list)
 
 	if (list->count == 0)
 		return;
-	qsort (list->items, list->count, sizeof *list->items, by_start);
+	if (!in_order (list)) /* qsort takes as much memory again */
+		qsort (list->items, list->count, sizeof *list->items, by_start);
 	for (size_t i = 1; i < list->count; i++) {
 		struct vmc_extent *last = &list->items[kept], next = list->items[i];
 

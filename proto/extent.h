@@ -33,6 +33,10 @@ void vmc_extents_clear (struct vmc_extents *list) __attribute__ ((nonnull));
 int vmc_extents_add (struct vmc_extents *list, uint64_t start, uint64_t length, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Add what FROM has at the end, and leave it empty: moved, not copied, to an empty LIST. On failure both are to be cleared. */
+int vmc_extents_take (struct vmc_extents *list, struct vmc_extents *from, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Sort LIST and merge ranges that touch or overlap. */
 void vmc_extents_normalise (struct vmc_extents *list) __attribute__ ((nonnull));
 

@@ -55,6 +55,35 @@ static void a_range_behind_a_gap_is_not_merged (void **state)
 	assert_list (&list, "5+5 11+2");
 }
 
+static void an_empty_list_takes_another_as_it_is (void **state)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents list = {0}, from = {0};
+	const struct vmc_extent *items;
+	struct vmc_error err;
+
+	(void) state;
+	fill (&from, "5+5 20+1");
+	items = from.items;
+	assert_int_equal (vmc_extents_take (&list, &from, &err), 0);
+	assert_list (&list, "5+5 20+1");
+	assert_ptr_equal (list.items, items);
+	assert_int_equal (from.count, 0);
+	assert_null (from.items);
+}
+
+static void a_list_takes_another_behind_its_own (void **state)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents list = {0}, from = {0};
+	struct vmc_error err;
+
+	(void) state;
+	fill (&list, "1+1 5+5");
+	fill (&from, "10+5 20+1");
+	assert_int_equal (vmc_extents_take (&list, &from, &err), 0);
+	assert_list (&list, "1+1 5+10 20+1");
+	assert_int_equal (from.count, 0);
+}
+
 static void many_ranges_fit (void **state)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents list = {0};
@@ -328,6 +357,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (adding_nothing_adds_nothing),
 	cmocka_unit_test (a_range_that_follows_is_merged),
 	cmocka_unit_test (a_range_behind_a_gap_is_not_merged),
+	cmocka_unit_test (an_empty_list_takes_another_as_it_is),
+	cmocka_unit_test (a_list_takes_another_behind_its_own),
 	cmocka_unit_test (many_ranges_fit),
 	cmocka_unit_test (a_range_may_end_at_the_limit),
 	cmocka_unit_test (a_range_must_not_end_behind_the_limit),

@@ -321,12 +321,11 @@ static void the_picture_shows_where_the_space_was (void **state)
 {
 	struct vmc_report report = {.domain = "vm1"};
 	struct vmc_disk_report *one = add (&report, "vda");
-	struct vmc_error err;
+	struct vmc_extent used_and_freed[] = {{0, 8 << 20}, {32 << 20, 8 << 20}};
 
 	(void) state;
-	one->virtual_bytes = 64 << 20;
-	assert_int_equal (vmc_extents_add (&one->used, 0, 8 << 20, &err), 0);
-	assert_int_equal (vmc_extents_add (&one->freed, 32 << 20, 8 << 20, &err), 0);
+	vmc_picture_draw (&one->picture, 64 << 20, &(struct vmc_extents) {used_and_freed, 2, 2},
+			  &(struct vmc_extents) {used_and_freed + 1, 1, 1});
 	PRINT (&report, .verbose = true);
 	assert_contains (out, "[########........................--------........................]");
 	vmc_report_clear (&report);

@@ -10,8 +10,8 @@
  * A filesystem that somebody else has frozen answers FIFREEZE with EBUSY: then the whole freeze fails, and what was
  * frozen by us, and only that, is thawed.
  *
- * Everything slow is done before: the filesystems are synced while they still run, and the journal of an ext4 is emptied, so that
- * FIFREEZE has little left to write. What it then waits for most is RCU, once for each of three kinds of writers
+ * Everything slow is done before: the bitmaps are read and the filesystems are synced while they still run, and the journal of an
+ * ext4 is emptied, so that FIFREEZE has little left to write. What it then waits for most is RCU, once for each of three kinds of writers
  * (freeze_super in fs/super.c, percpu_down_write, rcu_sync_enter): some 12 ms each at 250 Hz, under 1 ms each if it is expedited.
  * That is a setting of the whole kernel, so it is made only while FIFREEZE is at work, and a kernel that is told never to
  * expedite (rcu_normal, as real-time kernels are) does not. While the filesystems are frozen nothing is written, not even to a log:
@@ -288,6 +288,40 @@ static int freeze_one (struct keeper *keeper, struct vmc_error *err)
 	return check_deadline (keeper, err);
 }
 
+/* How long the kernel takes to tell what is free. */
+static int time_map (const struct vmc_freeze *freeze, uint64_t *ms, struct vmc_error *err)
+{
+	uint64_t began_ms = vmc_now_ms ();
+
+	for (size_t i = 0; i < freeze->count; i++) {
+		VMC_CLEANUP_EXTENTS struct vmc_extents unused = {0};
+		bool complete = true;
+
+		if (vmc_fsmap_free (freeze->targets[i].fd, freeze->targets[i].device, &unused, &complete, err) < 0)
+			return vmc_fail_in (err, "'%s'", freeze->targets[i].mount_point);
+	}
+	*ms = vmc_now_ms () - began_ms;
+	return 0;
+}
+
+/* What the kernel must read of its bitmaps it reads now: that is most of the time of a first map. A filesystem that is so large that it
+ * would stand still for too long is not frozen at all. The map itself counts only when it is made of a frozen filesystem. */
+static int read_before (const struct vmc_freeze *freeze, struct vmc_error *err)
+{
+	uint64_t ms;
+
+	if (time_map (freeze, &ms, err) < 0)
+		return -1;
+	if (ms >= freeze->deadline_ms / 2 && time_map (freeze, &ms, err) < 0)
+		return -1;
+	if (ms < freeze->deadline_ms / 2)
+		return 0;
+	return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT,
+			 "the guest's kernel takes %llu ms to tell what is free, too long for a freeze of at most %llu "
+			 "ms",
+			 (unsigned long long) ms, (unsigned long long) freeze->deadline_ms);
+}
+
 /* What a freeze would write otherwise. An older kernel, and another filesystem, cannot empty the journal before: then it can not. */
 static int write_before (const struct vmc_freeze *freeze, struct vmc_error *err)
 {
@@ -413,7 +447,8 @@ void vmc_freeze_keeper (int fd, void *argument)
 	uint64_t frozen_ms;
 
 	keeper.progress = keeper.freeze->progress;
-	if (write_before (keeper.freeze, &keeper.report.error) < 0 ||
+	if (read_before (keeper.freeze, &keeper.report.error) < 0 ||
+	    write_before (keeper.freeze, &keeper.report.error) < 0 ||
 	    freeze_in_hurry (&keeper, &keeper.report.error) < 0 || map_all (&keeper, &keeper.report.error) < 0) {
 		(void) thaw (&keeper);
 		keeper.report.kind = VMC_REPORT_FAILED;

@@ -5,6 +5,7 @@
 # and pictures in BENCH_OUT. Only what does not work fails; no figure does.
 #
 #   BENCH_ROUNDS  how often each is measured (5)
+#   BENCH_SLOW_ROUNDS  those that take minutes: zero-fill, virt-sparsify copying (as often)
 #   BENCH_CASES   rest, live, held, growth: see the files of those names (held is in live.sh)
 #   BENCH_OUT     where the results go (tests/bench/results in the build directory)
 . "$(dirname "$0")/../bed/bed.sh"

@@ -18,7 +18,7 @@ grow ()                 # TABLE NUMBER WAY FORMAT
 grow_disk ()
 {
     local gib
-    for gib in ${BENCH_DISKS_GIB:-8 64 512 4096 16383}; do
+    for gib in ${BENCH_DISKS_GIB:-8 128 2048 16383}; do
         make_image one qcow2 $((gib * 1024)) 1024 400 gpt
         fresh one qcow2
         grow "growth: GiB of the disk, in place, 0.4 GiB used" "$gib" dry_run qcow2

@@ -9,6 +9,7 @@ measure=$here/measure
 limits=$top_builddir/tests/bench/limits
 probe=$top_builddir/tests/bench/probe
 rounds=${BENCH_ROUNDS:-5}
+slow_rounds=${BENCH_SLOW_ROUNDS:-$rounds}
 results=${BENCH_RESULTS:-$work/results}
 mib=1048576
 export vmcompact images work

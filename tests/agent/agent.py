@@ -315,6 +315,50 @@ class AgentTest(unittest.TestCase):
             sh(f"fsfreeze -u {self.mount}")
             self.probe.wait(5)
 
+    # --- RCU, by a file in the place of the kernel's setting ---
+
+    def expedited(self, text):
+        """Put TEXT there; gives what tells whether it was written to since, and what it is now."""
+        path = self.dir + "/expedited"
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        os.utime(path, ns=(0, 0))
+        sh(f"mount --bind {path} /sys/kernel/rcu_expedited")
+        self.addCleanup(sh, "umount /sys/kernel/rcu_expedited")
+
+        def look():
+            with open(path, encoding="ascii") as file:
+                return os.stat(path).st_mtime_ns != 0, file.read()
+        return look
+
+    def test_rcu_is_hurried_and_left_as_it_was(self):
+        look = self.expedited("0\n")
+        self.freeze()
+        self.assertEqual(look(), (True, "0\n"))
+
+    def test_rcu_that_is_in_a_hurry_is_left_alone(self):
+        look = self.expedited("1\n")
+        self.freeze()
+        self.assertEqual(look(), (False, "1\n"))
+
+    def test_next_agent_ends_the_hurry_of_one_that_was_killed(self):
+        look = self.expedited("1\n")
+        self.host.close()
+        self.agent.kill()
+        self.agent.wait(5)
+        with open(self.note, "w", encoding="ascii") as file:
+            file.write(f"{self.name}\nrcu_expedited\n")
+        self.start()
+        self.host = Host(self.path)
+        self.host.hello()
+        self.assertEqual(look(), (True, "0\n"))
+
+    # --- a filesystem that takes long to be mapped ---
+
+    def test_what_cannot_be_mapped_in_time_is_not_frozen(self):
+        self.assertRefused("timeout", self.freeze, deadline_ms=1)
+        self.assertFalse(self.frozen())
+
     # --- what a host must not be able to do ---
 
     def test_requests_without_sense_are_refused(self):

@@ -59,6 +59,7 @@ drop_cached ()          # what the page cache has of the images
 fresh ()                # NAME FORMAT - a copy of image NAME as copy.FORMAT
 {
     rm -f "$images"/copy*
+    fstrim "$images" # else the room would grow by each copy
     cp --sparse=always "$images/$1.$2" "$images/copy.$2"
     cp "$work/$1.offset" "$work/copy.offset"
     sync -f "$images"

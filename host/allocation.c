@@ -21,7 +21,6 @@
 #include "clock.h"
 #include "image.h"
 #include "process.h"
-#include "qcow2.h"
 
 #define LOOK_MS 1000
 #define PIECE_MAX_BYTES 65536u
@@ -137,22 +136,19 @@ static int read_map (int fd, uint64_t deadline_ms, struct vmc_allocation *alloca
 	}
 }
 
-/* The tables of a qcow2 are read from end to end: in as large pieces as QEMU can, not in those of 4 KiB that suit a guest. */
+/* The tables of a qcow2 are read from end to end: in as large pieces as QEMU can, not in those of 4 KiB that suit a guest. A header
+ * that is not understood is left to qemu-img. */
 static void add_piece_option (const char *format, const char *path, char *options)
 {
-	unsigned char header[VMC_QCOW2_HEADER_BYTES];
+	size_t used = strlen (options);
 	struct vmc_error ignored;
 	struct vmc_qcow2 facts;
-	size_t used = strlen (options);
-	int fd = strcmp (format, "qcow2") == 0 ? open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
-	ssize_t length = fd < 0 ? -1 : pread (fd, header, sizeof header, 0);
 
-	if (fd >= 0)
-		(void) close (fd);
-	if (length > 0 && vmc_qcow2_check (header, (size_t) length, &facts, &ignored) == 0)
-		(void) snprintf (options + used, PIECE_OPTION_SIZE, ",l2-cache-entry-size=%llu",
-				 (unsigned long long) (facts.cluster_bytes < PIECE_MAX_BYTES ? facts.cluster_bytes
-											     : PIECE_MAX_BYTES));
+	if (strcmp (format, "qcow2") != 0 || vmc_image_header (path, &facts, &ignored) < 0)
+		return;
+	(void) snprintf (options + used, PIECE_OPTION_SIZE, ",l2-cache-entry-size=%llu",
+			 (unsigned long long) (facts.cluster_bytes < PIECE_MAX_BYTES ? facts.cluster_bytes
+										     : PIECE_MAX_BYTES));
 }
 
 static int run_map (const char *format, const char *path, bool live, uint64_t deadline_ms,

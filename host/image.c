@@ -276,7 +276,7 @@ static int add_backing (struct vmc_disk *disk, const char *path, const struct vm
 	return 0;
 }
 
-static int read_header (const char *path, struct vmc_qcow2 *facts, struct vmc_error *err)
+int vmc_image_header (const char *path, struct vmc_qcow2 *facts, struct vmc_error *err)
 {
 	unsigned char header[VMC_QCOW2_HEADER_BYTES];
 	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -297,7 +297,7 @@ int vmc_image_find_chain (struct vmc_disk *disk, struct vmc_error *err)
 	while (!disk->chain_known && strcmp (format, "qcow2") == 0) {
 		struct vmc_qcow2 facts;
 
-		if (read_header (path, &facts, err) < 0)
+		if (vmc_image_header (path, &facts, err) < 0)
 			return -1;
 		if (facts.backing[0] == 0)
 			break;

@@ -9,6 +9,7 @@
 
 #include "domain_xml.h"
 #include "error.h"
+#include "qcow2.h"
 
 /* Room for vmc_image_options: every byte of a path may be a comma, and so much for the rest. */
 #define VMC_IMAGE_LAYER_SIZE 192
@@ -40,6 +41,10 @@ int vmc_image_find_chain (struct vmc_disk *disk, struct vmc_error *err) __attrib
 
 /* Does the file PATH begin as a qcow2 does? */
 bool vmc_image_is_qcow2 (const char *path) __attribute__ ((nonnull));
+
+/* What the header of the qcow2 image PATH says. VMC_REFUSED: it cannot be read, or has what is not understood. */
+int vmc_image_header (const char *path, struct vmc_qcow2 *facts, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* Is PATH the file of IMAGE, or does it have it as a backing file, by what the qcow2 headers say? What cannot be read does
  * not. Only ever a reason to refuse: that is why the format may be guessed here. */

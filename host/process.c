@@ -115,7 +115,7 @@ int vmc_process_start_with (struct vmc_process *process, const char *const argv[
 }
 
 /* Our environment, and that the C library asks the kernel for memory in large pieces and keeps it: mallopt(3). */
-static char **thrifty_environment (void)
+static char **copier_environment (void)
 {
 	static const char *const more[] = {"MALLOC_MMAP_THRESHOLD_=4194304", "MALLOC_TRIM_THRESHOLD_=67108864"};
 	size_t count = 0;
@@ -126,14 +126,14 @@ static char **thrifty_environment (void)
 	environment = calloc (count + sizeof more / sizeof more[0] + 1, sizeof *environment);
 	if (environment == NULL)
 		return NULL;
-	memcpy (environment, more, sizeof more); /* first: of two of one name the first counts */
+	memcpy (environment, more, sizeof more);
 	memcpy (environment + sizeof more / sizeof more[0], environ, count * sizeof *environ);
 	return environment;
 }
 
 int vmc_process_start_copier (struct vmc_process *process, const char *const argv[], struct vmc_error *err)
 {
-	char **environment = thrifty_environment ();
+	char **environment = copier_environment ();
 	int result;
 
 	if (environment == NULL)

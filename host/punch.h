@@ -5,7 +5,7 @@
 #include "extent.h"
 #include "image.h"
 
-/* Called between two holes: not 0 means stop. */
+/* Called some times a second between two holes, and at the end: not 0 means stop. */
 typedef int vmc_punch_between (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err);
 
 /* Punch RANGES (aligned already) into the file PATH, or discard them of the block device PATH, which must still be IMAGE, then

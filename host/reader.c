@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -45,11 +46,33 @@ static int look_around (const struct channel *channel, struct vmc_error *err)
 	return 0;
 }
 
+/* How many of LENGTH bytes can be read at once; 1, when there are none: the reader has ended. */
+static size_t at_once (const struct channel *channel, size_t length)
+{
+	int ready = 0;
+
+	if (ioctl (channel->fd, FIONREAD, &ready) < 0 || ready <= 0)
+		return 1;
+	return (size_t) ready < length ? (size_t) ready : length;
+}
+
+/* A reader that sends half of something is not waited for without a look around. */
 static int get (const struct channel *channel, void *data, size_t length, struct vmc_error *err)
 {
-	return look_around (channel, err) < 0
-		       ? -1
-		       : vmc_process_read (channel->fd, "the reader", data, length, channel->deadline_ms, err);
+	char *bytes = data;
+
+	while (length > 0) {
+		size_t part;
+
+		if (look_around (channel, err) < 0)
+			return -1;
+		part = at_once (channel, length);
+		if (vmc_process_read (channel->fd, "the reader", bytes, part, channel->deadline_ms, err) < 0)
+			return -1;
+		bytes += part;
+		length -= part;
+	}
+	return 0;
 }
 
 /* The ranges of one record: sorted, not overlapping, inside [START, END). What all of them together have beyond the bound counts

@@ -29,8 +29,8 @@
 
 /* --- the source ------------------------------------------------------------------------------- */
 
-/* Bitmaps lie side by side, and are read one by one: what is read is a whole piece, and the last one is kept. Nobody writes to the
- * base meanwhile. */
+/* Bitmaps lie side by side, and are read one by one: what is read is a whole piece, and the last one is kept. Nobody writes to a
+ * base meanwhile; of a disk that a guest writes to (vmc_guard_look) nothing that is read counts as free. */
 struct nbd_source {
 	struct vmc_source source;
 	struct nbd_handle *nbd;

@@ -52,6 +52,7 @@ appliance ()            # FORMAT - once: libguestfs makes its appliance; where K
     export LIBGUESTFS_BACKEND=direct LIBGUESTFS_CACHEDIR=$work TMPDIR=$work
     [ -z "${appliance_made:-}" ] || return 0
     appliance_made=yes
+    [ -e /dev/kvm ] || note remark "virt-sparsify" "its appliance runs under TCG: there is no KVM"
     timeout 90 bash -c "virt_sparsify '$images/copy.$1' $1" >"$work/log" 2>&1 && return
     export LIBGUESTFS_BACKEND_SETTINGS=force_tcg
     note remark "virt-sparsify" "its appliance runs under TCG: KVM does not work here"

@@ -181,6 +181,7 @@ define_guest ()         # NAME DISK_XML... - define a guest with a channel for t
     <serial type='file'><source path='$work/$name.console'/></serial>
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
   </devices>
 </domain>
 XML

@@ -10,8 +10,8 @@
  * A filesystem that somebody else has frozen answers FIFREEZE with EBUSY: then the whole freeze fails, and what was
  * frozen by us, and only that, is thawed.
  *
- * Everything slow is done before: the bitmaps are read and the filesystems are synced while they still run, and the
- * journal of an ext4 is emptied, so that FIFREEZE has little left to write. What it then waits for most is RCU, once for
+ * Everything slow is done before: what the host proves by itself is mapped, for the rest the bitmaps are read, and the
+ * filesystems are synced while they still run; the journal of an ext4 is emptied, so that FIFREEZE has little left to write. What it then waits for most is RCU, once for
  * each of three kinds of writers (freeze_super in fs/super.c, percpu_down_write, rcu_sync_enter): some 12 ms each at
  * 250 Hz, under 1 ms each if it is expedited. That is a setting of the whole kernel, so it is made only while FIFREEZE is
  * at work, and a kernel that is told never to expedite (rcu_normal, as real-time kernels are) does not. While the
@@ -32,6 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "checksums.h"
 #include "clock.h"
 #include "devices.h"
 #include "filesystems.h"
@@ -88,12 +89,28 @@ static int deepest_first (const void *a, const void *b)
 	return ((const struct vmc_freeze_target *) b)->depth - ((const struct vmc_freeze_target *) a)->depth;
 }
 
-static bool named_twice (const struct vmc_freeze *freeze, const char *name)
+static struct vmc_freeze_target *find_target (const struct vmc_freeze *freeze, const char *name)
 {
 	for (size_t i = 0; i < freeze->count; i++)
 		if (strcmp (freeze->targets[i].name, name) == 0)
-			return true;
-	return false;
+			return &freeze->targets[i];
+	return NULL;
+}
+
+/* Without checksums, the host proves nothing by itself, and needs the map of the frozen filesystem. */
+static int mark_early (const struct vmc_list *early, const struct vmc_freeze *freeze, struct vmc_error *err)
+{
+	const struct vmc_name *names = early->items;
+
+	for (size_t i = 0; i < early->count; i++) {
+		struct vmc_freeze_target *target = find_target (freeze, names[i].name);
+
+		if (target == NULL)
+			return vmc_fail (err, VMC_USAGE, ENOENT, "filesystem '%s' is early, but not to be frozen",
+					 names[i].name);
+		target->early = vmc_checksums_cover (target->device);
+	}
+	return 0;
 }
 
 static int add_targets (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
@@ -107,14 +124,14 @@ static int add_targets (const struct vmc_freeze_params *params, struct vmc_freez
 	for (size_t i = 0; i < params->filesystems.count; i++) {
 		const struct vmc_mount *mount = vmc_filesystems_find (&mounts, names[i].name);
 
-		if (mount == NULL || named_twice (freeze, names[i].name))
+		if (mount == NULL || find_target (freeze, names[i].name) != NULL)
 			return vmc_fail (err, VMC_USAGE, ENOENT, "filesystem '%s' is %s", names[i].name,
 					 mount ? "named twice" : "not mounted");
 		if (add_target (freeze, mount, err) < 0)
 			return vmc_fail_in (err, "filesystem '%s'", names[i].name);
 	}
 	qsort (freeze->targets, freeze->count, sizeof *freeze->targets, deepest_first);
-	return 0;
+	return mark_early (&params->early, freeze, err);
 }
 
 /* A token is a random name; nobody who has not seen our answer can know it. */
@@ -243,6 +260,8 @@ struct keeper {
 	int fd;
 	const struct vmc_freeze *freeze;
 	struct vmc_freeze_progress *progress;
+	size_t ranges;  /* sent to the agent */
+	bool can_hurry; /* as RCU is set */
 	struct vmc_report report;
 };
 
@@ -267,12 +286,22 @@ static int check_deadline (const struct keeper *keeper, struct vmc_error *err)
 			 (unsigned long long) keeper->freeze->deadline_ms);
 }
 
+/* The first one is in the note already, with what RCU is told. */
+static int note_next (struct keeper *keeper, struct vmc_error *err)
+{
+	size_t attempted = keeper->progress->frozen + 1;
+
+	if (keeper->progress->attempted == attempted)
+		return 0;
+	keeper->progress->attempted = attempted;
+	return write_note (keeper->freeze, err);
+}
+
 static int freeze_one (struct keeper *keeper, struct vmc_error *err)
 {
 	const struct vmc_freeze_target *target = &keeper->freeze->targets[keeper->progress->frozen];
 
-	keeper->progress->attempted = keeper->progress->frozen + 1;
-	if (write_note (keeper->freeze, err) < 0)
+	if (note_next (keeper, err) < 0)
 		return -1;
 	if (ioctl (target->fd, FIFREEZE, 0) < 0) {
 		keeper->progress->attempted = keeper->progress->frozen;
@@ -288,7 +317,7 @@ static int freeze_one (struct keeper *keeper, struct vmc_error *err)
 	return check_deadline (keeper, err);
 }
 
-/* How long the kernel takes to tell what is free. */
+/* How long the kernel takes to tell what is free in those that will be mapped while they are frozen. */
 static int time_map (const struct vmc_freeze *freeze, uint64_t *ms, struct vmc_error *err)
 {
 	uint64_t began_ms = vmc_now_ms ();
@@ -297,6 +326,8 @@ static int time_map (const struct vmc_freeze *freeze, uint64_t *ms, struct vmc_e
 		VMC_CLEANUP_EXTENTS struct vmc_extents unused = {0};
 		bool complete = true;
 
+		if (freeze->targets[i].early)
+			continue;
 		if (vmc_fsmap_free (freeze->targets[i].fd, freeze->targets[i].device, &unused, &complete, err) < 0)
 			return vmc_fail_in (err, "'%s'", freeze->targets[i].mount_point);
 	}
@@ -340,8 +371,9 @@ static int freeze_in_hurry (struct keeper *keeper, struct vmc_error *err)
 	struct vmc_freeze_progress *progress = keeper->progress;
 	int result = 0;
 
-	progress->hurries = vmc_rcu_can_hurry ();
-	if (progress->hurries && write_note (keeper->freeze, err) < 0)
+	progress->hurries = keeper->can_hurry;
+	progress->attempted = 1;
+	if (write_note (keeper->freeze, err) < 0)
 		return -1;
 	progress->since_ms = vmc_now_ms ();
 	if (progress->hurries)
@@ -366,6 +398,7 @@ static int send_map (struct keeper *keeper, const struct vmc_extents *map, struc
 			return vmc_fail (err, VMC_FAILED, errno, "the agent is gone");
 	}
 	keeper->report.count = 0;
+	keeper->ranges += map->count;
 	return 0;
 }
 
@@ -379,7 +412,7 @@ static int map_one (struct keeper *keeper, const struct vmc_freeze_target *targe
 	if (vmc_fsmap_free (target->fd, target->device, &free, &keeper->report.flag, err) < 0)
 		return -1;
 	for (size_t i = 0; i < free.count; i++) {
-		if (map->count >= VMC_MAP_MAX_RANGES) {
+		if (keeper->ranges + map->count >= VMC_MAP_MAX_RANGES) {
 			keeper->report.flag = false;
 			return 0;
 		}
@@ -389,17 +422,19 @@ static int map_one (struct keeper *keeper, const struct vmc_freeze_target *targe
 	return 0;
 }
 
-static int map_all (struct keeper *keeper, struct vmc_error *err)
+/* Those that are mapped early, or the others, which are frozen. */
+static int map_all (struct keeper *keeper, bool early, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents map = {0};
 
-	keeper->report.flag = true;
 	for (size_t i = 0; i < keeper->freeze->count; i++) {
 		const struct vmc_freeze_target *target = &keeper->freeze->targets[i];
 
+		if (target->early != early)
+			continue;
 		if (map_one (keeper, target, &map, err) < 0)
 			return vmc_fail_in (err, "'%s'", target->mount_point);
-		if (check_deadline (keeper, err) < 0)
+		if (!early && check_deadline (keeper, err) < 0)
 			return -1;
 	}
 	return send_map (keeper, &map, err);
@@ -440,6 +475,16 @@ static bool wait_for_end (const struct keeper *keeper)
 	return false;
 }
 
+static int freeze_and_map (struct keeper *keeper, struct vmc_error *err)
+{
+	keeper->can_hurry = vmc_rcu_can_hurry ();
+	keeper->report.flag = true; /* the map is complete */
+	if (map_all (keeper, true, err) < 0 || read_before (keeper->freeze, err) < 0 ||
+	    write_before (keeper->freeze, err) < 0 || freeze_in_hurry (keeper, err) < 0)
+		return -1;
+	return map_all (keeper, false, err);
+}
+
 void vmc_freeze_keeper (int fd, void *argument)
 {
 	struct keeper keeper = {.fd = fd, .freeze = argument};
@@ -447,9 +492,7 @@ void vmc_freeze_keeper (int fd, void *argument)
 	uint64_t frozen_ms;
 
 	keeper.progress = keeper.freeze->progress;
-	if (read_before (keeper.freeze, &keeper.report.error) < 0 ||
-	    write_before (keeper.freeze, &keeper.report.error) < 0 ||
-	    freeze_in_hurry (&keeper, &keeper.report.error) < 0 || map_all (&keeper, &keeper.report.error) < 0) {
+	if (freeze_and_map (&keeper, &keeper.report.error) < 0) {
 		(void) thaw (&keeper);
 		keeper.report.kind = VMC_REPORT_FAILED;
 		keeper.report.count = 0;

@@ -11,6 +11,7 @@ struct vmc_freeze_target {
 	int fd; /* an open directory of it */
 	dev_t device;
 	int depth;              /* of its mount point */
+	bool early;             /* mapped before the freeze */
 	char on[VMC_NAME_SIZE]; /* its device, in the list of devices */
 	char name[VMC_NAME_SIZE];
 	char mount_point[VMC_TEXT_SIZE];
@@ -41,7 +42,8 @@ struct vmc_freeze {
 	struct vmc_extents map; /* of the disk */
 };
 
-/* Check and open the filesystems that PARAMS names: mappable, each on the disk, children before their parents.
+/* Check and open the filesystems that PARAMS names: mappable, each on the disk, children before their parents. Of those that it
+ * names as early, the ones with checksums are.
  * Nothing is frozen yet. On failure FREEZE is empty. */
 int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

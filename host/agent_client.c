@@ -295,18 +295,16 @@ int vmc_agent_zero (struct vmc_agent *agent, const char *filesystem, uint64_t re
 	return 0;
 }
 
-int vmc_agent_freeze (struct vmc_agent *agent, const char *disk, const struct vmc_name *filesystems, size_t count,
-		      unsigned deadline_ms, unsigned timeout_ms, char *token, struct vmc_error *err)
+int vmc_agent_freeze (struct vmc_agent *agent, struct vmc_freeze_params *params, unsigned timeout_ms, char *token,
+		      struct vmc_error *err)
 {
-	struct vmc_freeze_params params = {.filesystems = {(void *) filesystems, count}, .deadline_ms = deadline_ms};
 	struct vmc_freeze_result result = {0};
 	bool all;
 
-	SET_SESSION (params, agent);
-	vmc_text_copy (params.disk, sizeof params.disk, disk);
-	if (request (agent, VMC_FREEZE, &params, timeout_ms, &result, err) < 0)
+	SET_SESSION (*params, agent);
+	if (request (agent, VMC_FREEZE, params, timeout_ms, &result, err) < 0)
 		return -1;
-	all = result.frozen.count == count;
+	all = result.frozen.count == params->filesystems.count;
 	memcpy (token, result.token, VMC_NAME_SIZE);
 	vmc_fields_clear (vmc_method (VMC_FREEZE)->result, &result);
 	return all ? 0 : vmc_fail (err, VMC_PROTOCOL, 0, "the agent froze something else than it was asked to");

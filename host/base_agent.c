@@ -1,6 +1,7 @@
 /* base_agent.c - base.h with our agent in the guest: it freezes, with a deadline that it keeps itself, and is the second witness
  *
- * Hung up on, it thaws by itself.
+ * Hung up on, it thaws by itself. Its map of what the reader reads, too, it may take just before the freeze: what becomes free or used
+ * until then, the reader sees in the base.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +13,30 @@
 
 #define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
 
+static void add_name (struct vmc_list *list, const struct vmc_filesystem *filesystem)
+{
+	memcpy (((struct vmc_name *) list->items)[list->count++].name, filesystem->filesystem,
+		sizeof filesystem->filesystem);
+}
+
 static int freeze (struct vmc_base *base, struct vmc_error *err)
 {
 	const struct vmc_disk_facts *facts = base->facts;
-	unsigned deadline_ms = base->run->options->freeze_timeout_ms;
-	struct vmc_name names[VMC_FILESYSTEMS_MAX];
-	size_t count = 0;
+	struct vmc_name names[VMC_FILESYSTEMS_MAX], early[VMC_FILESYSTEMS_MAX];
+	struct vmc_freeze_params params = {.filesystems.items = names,
+					   .early.items = early,
+					   .deadline_ms = base->run->options->freeze_timeout_ms};
 
-	for (size_t i = 0; i < facts->filesystem_count; i++)
-		if (facts->filesystems[i]->why_not_map[0] == 0)
-			memcpy (names[count++].name, facts->filesystems[i]->filesystem, sizeof names[0].name);
-	if (vmc_agent_freeze (base->run->agent, facts->guest_disk->device, names, count, deadline_ms, FREEZE_ANSWER_MS,
-			      base->token, err) == 0)
+	vmc_text_copy (params.disk, sizeof params.disk, facts->guest_disk->device);
+	for (size_t i = 0; i < facts->filesystem_count; i++) {
+		const struct vmc_filesystem *filesystem = facts->filesystems[i];
+
+		if (filesystem->why_not_map[0] == 0)
+			add_name (&params.filesystems, filesystem);
+		if (vmc_trust_reads (facts, filesystem))
+			add_name (&params.early, filesystem);
+	}
+	if (vmc_agent_freeze (base->run->agent, &params, FREEZE_ANSWER_MS, base->token, err) == 0)
 		return 0;
 	vmc_run_drop_agent (base->run); /* whatever it did: it thaws now */
 	return vmc_fail_in (err, "cannot freeze the guest");

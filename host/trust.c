@@ -40,6 +40,16 @@ static bool mappable (const struct vmc_filesystem *filesystem)
 	return filesystem->why_not_map[0] == 0 && vmc_facts_device (filesystem) != NULL;
 }
 
+bool vmc_trust_reads (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem)
+{
+	bool below[VMC_DEVICES_MAX];
+
+	if (!mappable (filesystem))
+		return false;
+	vmc_stack_mark_below (facts->devices, vmc_facts_device (filesystem), below);
+	return readable (facts, filesystem, below);
+}
+
 int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *claims, struct vmc_error *err)
 {
 	struct vmc_claim *items = calloc (facts->filesystem_count + 1, sizeof *items);
@@ -52,12 +62,8 @@ int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *cla
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
 		const struct vmc_filesystem *filesystem = facts->filesystems[i];
 		struct vmc_claim *claim = &items[claims->filesystems.count];
-		bool below[VMC_DEVICES_MAX];
 
-		if (!mappable (filesystem))
-			continue;
-		vmc_stack_mark_below (facts->devices, vmc_facts_device (filesystem), below);
-		if (!readable (facts, filesystem, below))
+		if (!vmc_trust_reads (facts, filesystem))
 			continue;
 		memcpy (claim->filesystem, filesystem->filesystem, sizeof claim->filesystem);
 		memcpy (claim->type, filesystem->type, sizeof claim->type);

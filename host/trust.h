@@ -19,6 +19,10 @@
 int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *claims, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Will the reader's word be needed for each free range of FILESYSTEM? If not, the agent's alone counts, and must be of the frozen one. */
+bool vmc_trust_reads (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem)
+	__attribute__ ((nonnull));
+
 /* FREE (empty before) = the ranges of AGENT_MAP (normalised) that are to be believed. REPORT gets a note for each filesystem that
  * is left out, with the reason. The maps of READING are used up: they may be large. VMC_REFUSED: nothing is to be believed. */
 int vmc_trust (const struct vmc_disk_facts *facts, struct vmc_reading *reading, const struct vmc_extents *agent_map,

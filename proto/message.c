@@ -63,7 +63,10 @@ static const struct vmc_field freeze_params[] = {SESSION (struct vmc_freeze_para
 						 VMC_TEXT (struct vmc_freeze_params, disk),
 						 VMC_LIST (struct vmc_freeze_params, filesystems, VMC_FILESYSTEMS_MAX,
 							   vmc_name_fields, struct vmc_name),
-						 VMC_NUMBER (struct vmc_freeze_params, deadline_ms), VMC_FIELDS_END};
+						 VMC_LIST (struct vmc_freeze_params, early, VMC_FILESYSTEMS_MAX,
+							   vmc_name_fields, struct vmc_name),
+						 VMC_NUMBER (struct vmc_freeze_params, deadline_ms),
+						 VMC_FIELDS_END};
 static const struct vmc_field freeze_result[] = {VMC_TEXT (struct vmc_freeze_result, token),
 						 VMC_LIST (struct vmc_freeze_result, frozen, VMC_FILESYSTEMS_MAX,
 							   vmc_name_fields, struct vmc_name),

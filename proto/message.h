@@ -13,7 +13,7 @@
 #include "fields.h"
 #include "stack.h"
 
-#define VMC_PROTOCOL_VERSION 2
+#define VMC_PROTOCOL_VERSION 3
 #define VMC_CHANNEL_NAME "org.vmcompact.agent.0"
 
 enum vmc_method {
@@ -100,6 +100,7 @@ struct vmc_freeze_params {
 	char session[VMC_NAME_SIZE];
 	char disk[VMC_NAME_SIZE];    /* of which the free map shall be: the name of a struct vmc_device */
 	struct vmc_list filesystems; /* struct vmc_name; each lies on it, at least in part */
+	struct vmc_list early; /* struct vmc_name: those of them whose map is only to narrow down another witness's */
 	uint64_t deadline_ms;
 };
 

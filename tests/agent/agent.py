@@ -14,6 +14,7 @@ import time
 import unittest
 
 AGENT = os.path.join(os.environ.get("top_builddir", "."), "vmcompact-agent")
+MEDDLE = os.path.abspath(os.path.join(os.environ.get("top_builddir", "."), "tests/agent/meddle.so"))
 SIZE_MIB = 64
 
 
@@ -70,7 +71,7 @@ class Host:
         return self.ask(method, session=self.session, **params)
 
     def hello(self):
-        result = self.ask("hello", nonce="n", protocol_min=2, protocol_max=2)
+        result = self.ask("hello", nonce="n", protocol_min=3, protocol_max=3)
         self.session = result["session"]
         return result
 
@@ -112,13 +113,17 @@ class AgentTest(unittest.TestCase):
         self.assertFalse(self.frozen(), "left frozen")
         self.assertFalse(os.path.exists(self.note), "the note was left")
 
-    def start(self):
+    def start(self, **environment):
         if os.path.exists(self.path):
             os.unlink(self.path)
-        self.agent = subprocess.Popen([AGENT, "--port=unix:" + self.path, "--note=" + self.note])
+        self.agent = subprocess.Popen([AGENT, "--port=unix:" + self.path, "--note=" + self.note],
+                                      env={**os.environ, **environment})
 
-    def freeze(self, deadline_ms=5000):
-        return self.host.call("freeze", disk=self.name, filesystems=[self.name], deadline_ms=deadline_ms)
+    def freeze(self, deadline_ms=5000, early=()):
+        return self.freeze_all([self.name], deadline_ms, early)
+
+    def freeze_all(self, names, deadline_ms=5000, early=(), disk=None):
+        return self.host.call("freeze", disk=disk or self.name, filesystems=names, early=list(early), deadline_ms=deadline_ms)
 
     def frozen(self):
         """A write to a frozen filesystem stands still."""
@@ -151,7 +156,7 @@ class AgentTest(unittest.TestCase):
         self.assertRefused("usage", self.host.ask, "filesystems", session=first)
 
     def test_hello_refuses_another_protocol(self):
-        self.assertRefused("unsupported", self.host.ask, "hello", nonce="n", protocol_min=3, protocol_max=9)
+        self.assertRefused("unsupported", self.host.ask, "hello", nonce="n", protocol_min=4, protocol_max=9)
 
     def test_filesystems_names_ours_with_its_place(self):
         answer = self.host.call("filesystems")
@@ -189,7 +194,7 @@ class AgentTest(unittest.TestCase):
         self.assertIn("'blksnap' can keep a snapshot", mine[0]["why_not_map"])
 
     def test_a_freeze_of_what_is_not_on_the_disk_is_refused(self):
-        self.assertRefused("usage", self.host.call, "freeze", disk="9:9", filesystems=[self.name], deadline_ms=100)
+        self.assertRefused("usage", self.freeze_all, [self.name], disk="9:9")
 
     def test_map_is_what_the_filesystem_calls_free(self):
         token = self.freeze()["token"]
@@ -353,20 +358,63 @@ class AgentTest(unittest.TestCase):
         self.host.hello()
         self.assertEqual(look(), (True, "0\n"))
 
-    # --- a filesystem that takes long to be mapped ---
+    # --- mapped before the freeze, or while it lasts ---
 
     def test_what_cannot_be_mapped_in_time_is_not_frozen(self):
         self.assertRefused("timeout: the guest's kernel takes", self.freeze, deadline_ms=1)
         self.assertFalse(self.frozen())
 
+    def order(self, name, early):
+        """The calls of the keeper, one after the other, and the map that comes of it."""
+        log = self.dir + "/log"
+        self.host.close()
+        self.agent.terminate()
+        self.agent.wait(10)
+        self.start(LD_PRELOAD=MEDDLE, MEDDLE_LOG=log)
+        self.host = Host(self.path)
+        self.host.hello()
+        self.host.call("filesystems")
+        if os.path.exists(log):
+            os.unlink(log)
+        token = self.freeze_all([name], disk=name, early=early)["token"]
+        self.assertTrue(self.host.call("thaw", token=token)["held"])
+        with open(log, encoding="ascii") as file:
+            calls = [line.strip() for line in file if line.strip() in ("fsmap", "freeze")]
+        os.unlink(log)
+        self.assertEqual(calls.count("freeze"), 1)
+        return calls, self.host.call("map", token=token, position=0)["ranges"]
+
+    def test_early_means_before_the_freeze_and_never_after(self):
+        calls, early = self.order(self.name, [self.name])
+        self.assertEqual(calls[-1], "freeze")
+        self.assertIn("fsmap", calls)
+        calls, frozen = self.order(self.name, [])
+        self.assertEqual(calls[-1], "fsmap")
+        self.assertEqual(early, frozen)
+
+    def test_without_checksums_it_is_mapped_while_it_is_frozen(self):
+        image, mount = self.dir + "/plain", self.dir + "/plain.mnt"
+        os.mkdir(mount)
+        sh(f"truncate -s 64M {image} && mkfs.ext4 -q -F -O ^metadata_csum {image}")
+        loop = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True).stdout.strip()
+        number = os.stat(loop).st_rdev
+        name = f"{os.major(number)}:{os.minor(number)}"
+        sh(f"mount {loop} {mount}")
+        try:
+            calls, _ = self.order(name, [name])
+        finally:
+            sh(f"umount {mount} && losetup -d {loop} && rmdir {mount} && rm {image}")
+        self.assertEqual(calls[-1], "fsmap")
+
     # --- what a host must not be able to do ---
 
     def test_requests_without_sense_are_refused(self):
-        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=[], deadline_ms=100)
-        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=["9:9"], deadline_ms=100)
-        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=[self.name] * 2, deadline_ms=100)
-        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=[self.name], deadline_ms=60001)
-        self.assertRefused("usage", self.host.call, "freeze", disk=self.name, filesystems=[self.name], deadline_ms=0)
+        self.assertRefused("usage", self.freeze_all, [])
+        self.assertRefused("usage", self.freeze_all, ["9:9"])
+        self.assertRefused("usage", self.freeze_all, [self.name] * 2)
+        self.assertRefused("usage", self.freeze, early=["9:9"])
+        self.assertRefused("usage", self.freeze, 60001)
+        self.assertRefused("usage", self.freeze, 0)
         self.assertRefused("usage", self.host.call, "thaw", token="wrong")
         self.assertRefused("protocol", self.host.call, "ping", extra=1)
         self.assertRefused("unsupported", self.host.call, "reboot")
@@ -380,7 +428,8 @@ class AgentTest(unittest.TestCase):
 
     def test_requests_of_an_earlier_connection_start_nothing(self):
         request = {"jsonrpc": "2.0", "id": 9, "method": "freeze",
-                   "params": {"session": self.host.session, "disk": self.name, "filesystems": [self.name], "deadline_ms": 60000}}
+                   "params": {"session": self.host.session, "disk": self.name, "filesystems": [self.name], "early": [],
+                              "deadline_ms": 60000}}
         self.host.close()
         self.host = Host(self.path)
         self.host.raw(json.dumps(request).encode() + b"\n")

@@ -13,7 +13,7 @@
  *   MEDDLE_MARKS   that FIEMAP adds to each extent
  *   MEDDLE_MAP     the how-many-th FIEMAP, from 1, before which $MEDDLE_ACTION is run, with the file as $FILE
  *   MEDDLE_LOG     gets a line for each call: "punch", "zeroout", "write device" and "write file", each with offset and length,
- *                  "map", "extent" with place and length, "action"
+ *                  "map", "extent" with place and length, "action"; "fsmap" and "freeze"
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/fsmap.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -277,6 +278,8 @@ int ioctl (int fd, unsigned long request, ...)
 	if (request == BLKZEROOUT)
 		note ("zeroout %llu %llu\n", ((unsigned long long *) argument)[0],
 		      ((unsigned long long *) argument)[1]);
+	if (request == FS_IOC_GETFSMAP || request == FIFREEZE)
+		note ("%s\n", request == FIFREEZE ? "freeze" : "fsmap");
 	if (request == BLKZEROOUT && says ("no-zeroout"))
 		return fail (EOPNOTSUPP);
 	if ((request == FS_IOC_SETFLAGS || request == FS_IOC_GETFLAGS) && says ("compress"))

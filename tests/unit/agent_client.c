@@ -234,10 +234,11 @@ static void expect_freeze (script *play, int wanted, enum vmc_code code, const c
 {
 	struct vmc_error err = {0};
 	struct vmc_agent *agent = open_with (play, &err);
+	struct vmc_freeze_params params = {.disk = "254:0", .filesystems = {(void *) two_names, 2}, .deadline_ms = 100};
 	char token[VMC_NAME_SIZE];
 
 	assert_non_null (agent);
-	assert_int_equal (vmc_agent_freeze (agent, "254:0", two_names, 2, 100, 1000, token, &err), wanted);
+	assert_int_equal (vmc_agent_freeze (agent, &params, 1000, token, &err), wanted);
 	if (wanted < 0) {
 		assert_int_equal (err.code, code);
 		assert_non_null (strstr (err.text, text));

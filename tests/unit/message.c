@@ -182,7 +182,7 @@ static void zero_goes_through (void **state)
 static void freeze_params_go_through (void **state)
 {
 	struct vmc_name names[] = {{"f1"}, {"f2"}};
-	struct vmc_freeze_params params = {"session", "254:0", {names, 2}, 5000}, got = {0};
+	struct vmc_freeze_params params = {"session", "254:0", {names, 2}, {names + 1, 1}, 5000}, got = {0};
 
 	(void) state;
 	round_trip (VMC_FREEZE, true, &params, &got);
@@ -191,6 +191,8 @@ static void freeze_params_go_through (void **state)
 	assert_int_equal (got.deadline_ms, 5000);
 	assert_int_equal (got.filesystems.count, 2);
 	assert_memory_equal (got.filesystems.items, names, sizeof names);
+	assert_int_equal (got.early.count, 1);
+	assert_memory_equal (got.early.items, names + 1, sizeof names[1]);
 	vmc_fields_clear (vmc_method (VMC_FREEZE)->params, &got);
 }
 

@@ -35,7 +35,7 @@ make_room
 describe_machine
 for case in ${BENCH_CASES:-rest live held growth}; do
     case $case in
-        rest) rest_case qcow2; rest_case raw ;;
+        rest) rest_case qcow2 8192; rest_case raw 2048 ;;
         *) "${case}_case" ;;
     esac
 done

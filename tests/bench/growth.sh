@@ -5,7 +5,7 @@
 grow ()                 # TABLE NUMBER WAY FORMAT
 {
     local round result image=$images/copy.$4
-    for round in $(seq $(((rounds + 1) / 2))); do
+    for round in $(seq "$rounds"); do
         rm -f "$image.new"
         result=$(timed "$3" "$4")
         note "$1" "$2" "seconds=$(of seconds "$result")" "read_MiB=$(of read_MiB "$result")" "written_MiB=$(of written_MiB "$result")"

@@ -1,4 +1,4 @@
-# rest.sh - a case of the bench: an image at rest, 8 GiB, 3.4 GiB of it on the host, 0.4 GiB in use
+# rest.sh - a case of the bench: an image at rest, two fifths of it on the host, a twentieth in use
 #
 # No guest runs: for all of these it is down for as long as they take, and while it shuts down and boots.
 
@@ -52,10 +52,10 @@ sparsify ()             # TABLE FORMAT
     [ "$round" -gt "$slow_rounds" ] || { fresh one "$2"; anew "$1" "virt-sparsify, copying" virt_sparsify_copy "$2"; }
 }
 
-rest_case ()            # FORMAT
+rest_case ()            # FORMAT DISK_MIB
 {
-    local table="at rest, $1" round
-    make_image one "$1" 8192 3481 400 mbr
+    local table="at rest, $1, $(($2 / 1024)) GiB" round
+    make_image one "$1" "$2" $(($2 * 17 / 40)) $(($2 / 20)) mbr
     for round in $(seq "$rounds"); do
         fresh one "$1"
         anew "$table" "vmcompact, convert" convert "$1"

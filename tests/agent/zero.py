@@ -609,7 +609,7 @@ class ZeroTest(unittest.TestCase):
         self.assertEqual(self.host.ask("status")["job"], "zero")
         self.assertRefused("^busy", self.zero, disk)
         self.assertRefused("^busy", self.host.call, "trim", filesystem=name, minimum_bytes=0, force=False)
-        self.assertRefused("^busy", self.host.call, "freeze", disk=name, filesystems=[name], deadline_ms=100)
+        self.assertRefused("^busy", self.host.call, "freeze", disk=name, filesystems=[name], early=[], deadline_ms=100)
 
     # --- what is refused ---
 

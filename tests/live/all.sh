@@ -90,6 +90,7 @@ no_nightly g2; no_nightly g3
 
 say "nothing is begun that will not have ended in time: a run takes what runs took, an unknown one a minute and more"
 rm "/var/lib/vmcompact/history/$(virsh domuuid g7).json"
+[ "$(date +%-S)" -lt 30 ] || sleep $((61 - $(date +%-S))) # --until knows minutes: half of one, or more, shall be left
 cron 0 -v --until="$(date -d '+60 seconds' +%H:%M)"
 grep -A1 '^g7$' "$work/out" | grep -q "would not have ended in time" || { cat "$work/out" >&2; fail "g7 was begun"; }
 grep -q "2 done, 0 failed, 1 left for another time" "$work/out" || { cat "$work/out" >&2; fail "another summary"; }

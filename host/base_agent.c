@@ -11,7 +11,7 @@
 #include "clock.h"
 #include "trust.h"
 
-#define FREEZE_ANSWER_MS 60000 /* the agent syncs first: a busy guest takes its time */
+#define FREEZE_ANSWER_MS 300000 /* the agent maps and syncs first: a busy guest, or one of 16 TiB, takes its time */
 
 static void add_name (struct vmc_list *list, const struct vmc_filesystem *filesystem)
 {

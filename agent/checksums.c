@@ -1,7 +1,7 @@
 /* checksums.c - see checksums.h
  *
- * ext4: Documentation/filesystems/ext4/super.rst; XFS: struct xfs_dsb in fs/xfs/libxfs/xfs_format.h. The block device shows what
- * the kernel has in its cache of it, which of these fields is what was mounted.
+ * ext4: Documentation/filesystems/ext4/super.rst; XFS: struct xfs_dsb in fs/xfs/libxfs/xfs_format.h. Only the superblock of the type
+ * that is mounted counts: not every mkfs removes that of another type, which was there before.
  */
 #include "checksums.h"
 
@@ -55,9 +55,11 @@ static bool xfs_has (const unsigned char *start)
 	       (be16toh (version) & XFS_VERSION_MASK) == XFS_VERSION_CRC;
 }
 
-bool vmc_checksums_cover (dev_t device)
+bool vmc_checksums_cover (dev_t device, const char *type)
 {
 	unsigned char start[START_BYTES];
 
-	return read_start (device, start) && (ext4_has (start) || xfs_has (start));
+	if (!read_start (device, start))
+		return false;
+	return (strcmp (type, "ext4") == 0 && ext4_has (start)) || (strcmp (type, "xfs") == 0 && xfs_has (start));
 }

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* True if the superblock on DEVICE says that bitmaps and their descriptors (ext4: metadata_csum), or trees (XFS: version 5), have
- * checksums. False if they have none, or that cannot be told. */
-bool vmc_checksums_cover (dev_t device);
+/* True if the superblock on DEVICE, mounted as TYPE, says that bitmaps and their descriptors (ext4: metadata_csum), or trees (xfs:
+ * version 5), have checksums. False if they have none, or that cannot be told. What it says cannot change while it is mounted. */
+bool vmc_checksums_cover (dev_t device, const char *type) __attribute__ ((nonnull));
 
 #endif

@@ -96,9 +96,8 @@ static int add_devices (const struct vmc_mount *mount, bool probe, struct vmc_li
 
 /* --- what can be done ----------------------------------------------------------------------------- */
 
-/* A module that hooks into devices, for backups, and keeps what is overwritten, or NULL. It sees what is written and discarded
- * from inside of the guest, but not what the host gives back. */
-static const char *snapshot_module (void)
+/* Such a module sees what is written and discarded from inside of the guest, but not what the host gives back. */
+const char *vmc_filesystems_snapshot_module (void)
 {
 	static const char *const names[] = {"veeamsnap", "blksnap",      "bdevfilter",
 					    "dattobd",   "elastio_snap", "snapapi26"};
@@ -118,10 +117,10 @@ static void say_why_not_map (const struct vmc_mount *mount, const struct vmc_lis
 		why_not (filesystem->why_not_map, "its type cannot be mapped, only ext4 and XFS");
 	else if (vmc_fsmap_why_not (mount)[0] != 0)
 		why_not (filesystem->why_not_map, vmc_fsmap_why_not (mount));
-	else if (snapshot_module () != NULL)
+	else if (vmc_filesystems_snapshot_module () != NULL)
 		(void) snprintf (filesystem->why_not_map, sizeof filesystem->why_not_map,
 				 "the kernel module '%s' can keep a snapshot of what is free, and no table shows it",
-				 snapshot_module ());
+				 vmc_filesystems_snapshot_module ());
 	else
 		why_not (filesystem->why_not_map, vmc_stack_why_not_map (devices, names[0].name));
 }

@@ -20,6 +20,9 @@ int vmc_filesystem_describe (const struct vmc_mount *mount, bool probe, struct v
 			     struct vmc_filesystem *filesystem, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* A module that hooks into devices, for backups, and keeps what is overwritten: its name; NULL: none is loaded. */
+const char *vmc_filesystems_snapshot_module (void);
+
 void vmc_filesystem_clear (struct vmc_filesystem *filesystem) __attribute__ ((nonnull));
 
 #endif

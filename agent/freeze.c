@@ -71,7 +71,9 @@ static int add_target (struct vmc_freeze *freeze, const struct vmc_mount *mount,
 	int result = take_facts (freeze, mount, &facts, err);
 
 	if (result == 0) {
-		*target = (struct vmc_freeze_target) {.device = mount->device, .depth = mount->depth};
+		*target = (struct vmc_freeze_target) {.device = mount->device,
+						      .depth = mount->depth,
+						      .covered = vmc_checksums_cover (mount->device, mount->type)};
 		memcpy (target->on, ((struct vmc_name *) facts.devices.items)[0].name, sizeof target->on);
 		memcpy (target->name, facts.filesystem, sizeof target->name);
 		memcpy (target->mount_point, facts.mount_point, sizeof target->mount_point);
@@ -97,10 +99,26 @@ static struct vmc_freeze_target *find_target (const struct vmc_freeze *freeze, c
 	return NULL;
 }
 
-/* Without checksums, the host proves nothing by itself, and needs the map of the frozen filesystem. */
-static int mark_early (const struct vmc_list *early, const struct vmc_freeze *freeze, struct vmc_error *err)
+/* Is each of SOME among ALL, just as it is there? Both are of struct vmc_device. */
+static bool same_places (const struct vmc_list *some, const struct vmc_list *all)
+{
+	for (size_t i = 0; i < some->count; i++) {
+		const struct vmc_device *one = (const struct vmc_device *) some->items + i;
+		const struct vmc_device *other = vmc_stack_find (all, one->device);
+
+		if (other == NULL || !vmc_stack_same_device (one, other))
+			return false;
+	}
+	return true;
+}
+
+/* Without checksums, the host proves nothing by itself, and needs the map of the frozen filesystem. So it does if it would look at other
+ * places than ours: the map of a frozen filesystem is true on the disk whatever the host believes of it. */
+static int mark_early (const struct vmc_list *early, const struct vmc_list *told, const struct vmc_freeze *freeze,
+		       struct vmc_error *err)
 {
 	const struct vmc_name *names = early->items;
+	bool known = same_places (&freeze->devices, told);
 
 	for (size_t i = 0; i < early->count; i++) {
 		struct vmc_freeze_target *target = find_target (freeze, names[i].name);
@@ -108,12 +126,13 @@ static int mark_early (const struct vmc_list *early, const struct vmc_freeze *fr
 		if (target == NULL)
 			return vmc_fail (err, VMC_USAGE, ENOENT, "filesystem '%s' is early, but not to be frozen",
 					 names[i].name);
-		target->early = vmc_checksums_cover (target->device);
+		target->early = known && target->covered;
 	}
 	return 0;
 }
 
-static int add_targets (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
+static int add_targets (const struct vmc_freeze_params *params, const struct vmc_list *told, struct vmc_freeze *freeze,
+			struct vmc_error *err)
 {
 	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
 	const struct vmc_name *names = params->filesystems.items;
@@ -131,7 +150,7 @@ static int add_targets (const struct vmc_freeze_params *params, struct vmc_freez
 			return vmc_fail_in (err, "filesystem '%s'", names[i].name);
 	}
 	qsort (freeze->targets, freeze->count, sizeof *freeze->targets, deepest_first);
-	return mark_early (&params->early, freeze, err);
+	return mark_early (&params->early, told, freeze, err);
 }
 
 /* A token is a random name; nobody who has not seen our answer can know it. */
@@ -146,7 +165,8 @@ static int make_token (char *token, struct vmc_error *err)
 	return 0;
 }
 
-int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
+int vmc_freeze_prepare (const struct vmc_freeze_params *params, const struct vmc_list *told, struct vmc_freeze *freeze,
+			struct vmc_error *err)
 {
 	*freeze = (struct vmc_freeze) {.deadline_ms = params->deadline_ms, .complete = true};
 	if (params->filesystems.count == 0)
@@ -161,7 +181,7 @@ int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freez
 		*freeze = (struct vmc_freeze) {0};
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the freeze");
 	}
-	if (add_targets (params, freeze, err) < 0 || make_token (freeze->token, err) < 0) {
+	if (add_targets (params, told, freeze, err) < 0 || make_token (freeze->token, err) < 0) {
 		vmc_freeze_clear (freeze);
 		return -1;
 	}
@@ -260,8 +280,8 @@ struct keeper {
 	int fd;
 	const struct vmc_freeze *freeze;
 	struct vmc_freeze_progress *progress;
-	size_t ranges;  /* sent to the agent */
-	bool can_hurry; /* as RCU is set */
+	size_t ranges; /* sent to the agent */
+	bool noted;    /* it has written the note */
 	struct vmc_report report;
 };
 
@@ -274,7 +294,8 @@ static bool thaw (struct keeper *keeper)
 		if (ioctl (keeper->freeze->targets[--keeper->progress->frozen].fd, FITHAW, 0) < 0)
 			held = false;
 	keeper->progress->attempted = 0;
-	remove_note ();
+	if (keeper->noted) /* else it may be that of the next agent: we were slow to notice that ours is gone */
+		remove_note ();
 	return held;
 }
 
@@ -371,8 +392,9 @@ static int freeze_in_hurry (struct keeper *keeper, struct vmc_error *err)
 	struct vmc_freeze_progress *progress = keeper->progress;
 	int result = 0;
 
-	progress->hurries = keeper->can_hurry;
+	progress->hurries = vmc_rcu_can_hurry ();
 	progress->attempted = 1;
+	keeper->noted = true;
 	if (write_note (keeper->freeze, err) < 0)
 		return -1;
 	progress->since_ms = vmc_now_ms ();
@@ -422,6 +444,14 @@ static int map_one (struct keeper *keeper, const struct vmc_freeze_target *targe
 	return 0;
 }
 
+/* The agent has given it up, or has died. It says nothing before we have said that all are frozen. */
+static int check_wanted (const struct keeper *keeper, struct vmc_error *err)
+{
+	struct pollfd entry = {.fd = keeper->fd, .events = POLLIN};
+
+	return poll (&entry, 1, 0) == 0 ? 0 : vmc_fail (err, VMC_CANCELLED, ECANCELED, "the agent is gone");
+}
+
 /* Those that are mapped early, or the others, which are frozen. */
 static int map_all (struct keeper *keeper, bool early, struct vmc_error *err)
 {
@@ -434,27 +464,23 @@ static int map_all (struct keeper *keeper, bool early, struct vmc_error *err)
 			continue;
 		if (map_one (keeper, target, &map, err) < 0)
 			return vmc_fail_in (err, "'%s'", target->mount_point);
-		if (!early && check_deadline (keeper, err) < 0)
+		if ((early ? check_wanted (keeper, err) : check_deadline (keeper, err)) < 0)
 			return -1;
 	}
 	return send_map (keeper, &map, err);
 }
 
-/* Do the filesystems still lie where they did? A table of the device mapper can be changed below a frozen filesystem. */
+/* Do the filesystems still lie where they did? A table of the device mapper can be changed below a frozen filesystem. And has no module
+ * been loaded meanwhile that would keep a snapshot of what is free? */
 static bool places_held (const struct vmc_freeze *freeze)
 {
 	struct vmc_list now = {0};
 	struct vmc_error ignored;
-	bool same = true;
+	bool known = true, same;
 
-	for (size_t i = 0; i < freeze->count && same; i++)
-		same = vmc_devices_add (&now, freeze->targets[i].device, false, &ignored) == 0;
-	for (size_t i = 0; i < freeze->devices.count && same; i++) {
-		const struct vmc_device *before = (const struct vmc_device *) freeze->devices.items + i;
-		const struct vmc_device *after = vmc_stack_find (&now, before->device);
-
-		same = after != NULL && vmc_stack_same_device (before, after);
-	}
+	for (size_t i = 0; i < freeze->count && known; i++)
+		known = vmc_devices_add (&now, freeze->targets[i].device, false, &ignored) == 0;
+	same = known && same_places (&freeze->devices, &now) && vmc_filesystems_snapshot_module () == NULL;
 	vmc_stack_clear (&now);
 	return same;
 }
@@ -477,10 +503,10 @@ static bool wait_for_end (const struct keeper *keeper)
 
 static int freeze_and_map (struct keeper *keeper, struct vmc_error *err)
 {
-	keeper->can_hurry = vmc_rcu_can_hurry ();
 	keeper->report.flag = true; /* the map is complete */
 	if (map_all (keeper, true, err) < 0 || read_before (keeper->freeze, err) < 0 ||
-	    write_before (keeper->freeze, err) < 0 || freeze_in_hurry (keeper, err) < 0)
+	    write_before (keeper->freeze, err) < 0 || check_wanted (keeper, err) < 0 ||
+	    freeze_in_hurry (keeper, err) < 0)
 		return -1;
 	return map_all (keeper, false, err);
 }

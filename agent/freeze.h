@@ -11,6 +11,7 @@ struct vmc_freeze_target {
 	int fd; /* an open directory of it */
 	dev_t device;
 	int depth;              /* of its mount point */
+	bool covered;           /* its metadata have checksums */
 	bool early;             /* mapped before the freeze */
 	char on[VMC_NAME_SIZE]; /* its device, in the list of devices */
 	char name[VMC_NAME_SIZE];
@@ -42,11 +43,11 @@ struct vmc_freeze {
 	struct vmc_extents map; /* of the disk */
 };
 
-/* Check and open the filesystems that PARAMS names: mappable, each on the disk, children before their parents. Of those that it
- * names as early, the ones with checksums are.
- * Nothing is frozen yet. On failure FREEZE is empty. */
-int vmc_freeze_prepare (const struct vmc_freeze_params *params, struct vmc_freeze *freeze, struct vmc_error *err)
-	__attribute__ ((nonnull, warn_unused_result));
+/* Check and open the filesystems that PARAMS names: mappable, each on the disk, children before their parents. TOLD: the devices
+ * (struct vmc_device) that the host was told of last. Of the filesystems that PARAMS calls early, those with checksums are, if all
+ * lies where the host believes. Nothing is frozen yet. On failure FREEZE is empty. */
+int vmc_freeze_prepare (const struct vmc_freeze_params *params, const struct vmc_list *told, struct vmc_freeze *freeze,
+			struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* A vmc_worker_main, the "keeper"; ARGUMENT is a prepared struct vmc_freeze. Reports VMC_REPORT_RANGES_PART...,
  * VMC_REPORT_FROZEN, and at the end VMC_REPORT_DONE (value: ms frozen; flag: held) or VMC_REPORT_FAILED. It thaws when

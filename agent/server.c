@@ -52,6 +52,7 @@ struct server {
 	bool thaw_asked;
 	bool late; /* the keeper did not thaw in time, so we did */
 	struct vmc_freeze freeze;
+	struct vmc_list told; /* struct vmc_device: what the host was told of last in this session */
 	bool done;
 };
 
@@ -237,6 +238,7 @@ static void end_session (struct server *server)
 {
 	end_job (server);
 	vmc_freeze_clear (&server->freeze);
+	vmc_stack_clear (&server->told);
 	server->session[0] = 0;
 }
 
@@ -297,8 +299,12 @@ static int do_filesystems (struct server *server, uint64_t id, void *params, str
 
 	(void) params;
 	listed = vmc_filesystems_list (&result, err);
-	if (listed == 0)
+	if (listed == 0) {
 		answer (server, id, VMC_FILESYSTEMS, &result);
+		vmc_stack_clear (&server->told);
+		server->told = result.devices;
+		result.devices = (struct vmc_list) {0};
+	}
 	vmc_fields_clear (vmc_method (VMC_FILESYSTEMS)->result, &result);
 	return listed;
 }
@@ -407,7 +413,7 @@ static int do_freeze (struct server *server, uint64_t id, void *params, struct v
 	if (must_be_idle (server, err) < 0)
 		return -1;
 	vmc_freeze_clear (&server->freeze);
-	if (vmc_freeze_prepare (params, &server->freeze, err) < 0)
+	if (vmc_freeze_prepare (params, &server->told, &server->freeze, err) < 0)
 		return -1;
 	server->freeze.active = true;
 	if (start_job (server, id, VMC_FREEZE, vmc_freeze_keeper, &server->freeze, err) < 0) {

@@ -184,8 +184,8 @@ static int request (struct vmc_agent *agent, enum vmc_method method, const void 
 	VMC_CLEANUP_MESSAGE struct vmc_message message = {0};
 	uint64_t deadline_ms = vmc_now_ms () + timeout_ms;
 
-	agent->at_job = method == VMC_TRIM || method == VMC_ZERO;
-	agent->interruptible = agent->at_job || method == VMC_FREEZE || method == VMC_FILESYSTEMS;
+	agent->at_job = method == VMC_TRIM || method == VMC_ZERO || method == VMC_FREEZE;
+	agent->interruptible = agent->at_job || method == VMC_FILESYSTEMS;
 	if (send_request (agent, method, params, deadline_ms, err) < 0 ||
 	    await (agent, agent->last_id, false, deadline_ms, &message, err) < 0) {
 		if (err->code == VMC_NO_AGENT)

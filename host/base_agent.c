@@ -26,6 +26,7 @@ static int freeze (struct vmc_base *base, struct vmc_error *err)
 	struct vmc_freeze_params params = {.filesystems.items = names,
 					   .early.items = early,
 					   .deadline_ms = base->run->options->freeze_timeout_ms};
+	unsigned patience_ms;
 
 	vmc_text_copy (params.disk, sizeof params.disk, facts->guest_disk->device);
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
@@ -36,10 +37,12 @@ static int freeze (struct vmc_base *base, struct vmc_error *err)
 		if (vmc_trust_reads (facts, filesystem))
 			add_name (&params.early, filesystem);
 	}
-	if (vmc_agent_freeze (base->run->agent, &params, FREEZE_ANSWER_MS, base->token, err) == 0)
+	patience_ms = vmc_run_patience_ms (base->run);
+	if (vmc_agent_freeze (base->run->agent, &params,
+			      patience_ms < FREEZE_ANSWER_MS ? patience_ms : FREEZE_ANSWER_MS, base->token, err) == 0)
 		return 0;
 	vmc_run_drop_agent (base->run); /* whatever it did: it thaws now */
-	return vmc_fail_in (err, "cannot freeze the guest");
+	return vmc_run_check (base->run, err) < 0 ? -1 : vmc_fail_in (err, "cannot freeze the guest");
 }
 
 static int thaw (struct vmc_base *base, struct vmc_error *err)

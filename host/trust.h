@@ -19,7 +19,9 @@
 int vmc_trust_claims (const struct vmc_disk_facts *facts, struct vmc_claims *claims, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Will the reader's word be needed for each free range of FILESYSTEM? If not, the agent's alone counts, and must be of the frozen one. */
+/* Will the reader's word be needed for each free range of FILESYSTEM? Then the agent's map may be older than the freeze: of what was
+ * allocated since, the reader is the only witness, whom checksums must make one (the agent sees to that). If not, the agent's word alone
+ * counts, and must be of the frozen filesystem. */
 bool vmc_trust_reads (const struct vmc_disk_facts *facts, const struct vmc_filesystem *filesystem)
 	__attribute__ ((nonnull));
 

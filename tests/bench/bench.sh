@@ -39,7 +39,7 @@ for case in ${BENCH_CASES:-rest live held growth}; do
         *) "${case}_case" ;;
     esac
 done
-cp "$results" "$out/results.tsv"
+[ "$results" -ef "$out/results.tsv" ] || cp "$results" "$out/results.tsv"
 "$here/report" "$results" >"$out/RESULTS"
 "$here/plot" "$results" "$out"
 cat "$out/RESULTS"

@@ -10,12 +10,13 @@
  * A filesystem that somebody else has frozen answers FIFREEZE with EBUSY: then the whole freeze fails, and what was
  * frozen by us, and only that, is thawed.
  *
- * Everything slow is done before: what the host proves by itself is mapped, for the rest the bitmaps are read, and the
- * filesystems are synced while they still run; the journal of an ext4 is emptied, so that FIFREEZE has little left to write. What it then waits for most is RCU, once for
- * each of three kinds of writers (freeze_super in fs/super.c, percpu_down_write, rcu_sync_enter): some 12 ms each at
- * 250 Hz, under 1 ms each if it is expedited. That is a setting of the whole kernel, so it is made only while FIFREEZE is
- * at work, and a kernel that is told never to expedite (rcu_normal, as real-time kernels are) does not. While the
- * filesystems are frozen nothing is written, not even to a log: the log may lie on one of them.
+ * Everything slow is done before: what the host proves by itself is mapped, of the rest the bitmaps are read, and the
+ * filesystems are synced while they still run; the journal of an ext4 is emptied, so that FIFREEZE has little left to
+ * write. What it then waits for most is RCU, once for each of three kinds of writers (freeze_super in fs/super.c,
+ * percpu_down_write, rcu_sync_enter): some 12 ms each at 250 Hz, under 1 ms each if it is expedited. That is a setting of
+ * the whole kernel, so it is made only while FIFREEZE is at work, and a kernel that is told never to expedite (rcu_normal,
+ * as real-time kernels are) does not. While the filesystems are frozen nothing is written, not even to a log: the log may
+ * lie on one of them.
  */
 #include "freeze.h"
 

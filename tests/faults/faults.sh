@@ -147,7 +147,7 @@ check_home ()           # the domain is as it was, nothing is left, the guest wr
 check_data ()           # the files from the start, and every file of the writers that has its name
 {
     check_files g /mnt
-    guest g "/check-named /mnt/w*/*.*" ||
+    guest g "writer --check /mnt/w*/*.*" ||
         fail "a file of a writer is damaged"
 }
 

@@ -10,7 +10,8 @@ paused_by_error () { virsh domstate g --reason | grep -q 'paused (I/O error)'; }
 
 # for the lines that run at fault points
 cat >"$work/functions" <<SH
-$(declare -f fill_with wait_until paused_by_error)
+bed=$bed
+$(declare -f fill_with wait_until paused_by_error guest)
 SH
 functions=". $work/functions"
 
@@ -103,7 +104,8 @@ rm "$images/filler"
 check_home; check_data
 
 say "somebody takes what was given back: the commit finds no room, and comes home when there is some"
-at commit "$functions; fill_with $images/filler; wait_until 30 paused_by_error" $run
+new_data="guest g 'dd if=/dev/urandom of=/mnt/new bs=64k count=16 conv=fsync'" # where nothing was, so that the commit needs room there
+at commit "$functions; $new_data; fill_with $images/filler; wait_until 30 paused_by_error" $run
 expect_end 5 "run vmcompact --recover"
 expect_text "$work/err" "ENOSPC"
 paused_by_error || fail "the guest goes on without room"

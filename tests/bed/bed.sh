@@ -30,6 +30,9 @@ cleanup_bed ()          # [STATUS]
 }
 trap cleanup_bed EXIT
 
+# Some tests have a short form, for each day, and with VMC_LONG set try everything.
+in_short () { [ -z "${VMC_LONG:-}" ]; }
+
 say () { printf '# %s\n' "$*"; }
 fail () { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 expect_status ()        # WANTED COMMAND... - run COMMAND, keep its output in $work/out and $work/err

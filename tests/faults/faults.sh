@@ -115,9 +115,10 @@ check_synced ()         # every file that was said to be synced is there, or a y
     checked_synced=$(( ${checked_synced:-0} + $(wc -l <"$work/synced") ))
 }
 
+wasting="dd if=/dev/zero of=/mnt/waste bs=64k count=64 conv=fsync 2>/dev/null && rm /mnt/waste"
 waste ()                # something to give back, each time
 {
-    guest g "dd if=/dev/urandom of=/mnt/waste bs=64k count=64 conv=fsync 2>/dev/null; rm /mnt/waste" >/dev/null || fail "the guest does not write"
+    guest g "$wasting" >/dev/null || fail "the guest does not write"
 }
 
 # --- afterwards -------------------------------------------------------------------------------------------------

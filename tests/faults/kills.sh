@@ -54,9 +54,11 @@ chmod +x "$work/kill"
 up ()                   # it runs, with agent and writers, and there is something to give back
 {
     [ "$(virsh domstate g)" = running ] || boot_guest
-    guest g "pidof vmcompact-agent" >/dev/null || start_agent g
-    guest g "[ \$(pidof writer | wc -w) -ge 2 ]" || start_writers g /mnt 2
-    waste
+    guest g "pidof vmcompact-agent && [ \$(pidof writer | wc -w) -ge 2 ] && $wasting" >/dev/null || {
+        guest g "pidof vmcompact-agent" >/dev/null || start_agent g
+        guest g "[ \$(pidof writer | wc -w) -ge 2 ]" || start_writers g /mnt 2
+        waste
+    }
     remember g
 }
 
@@ -121,11 +123,11 @@ tell ()                 # POINT VICTIM FIRED LOST FROZEN LEFT
     virsh -q destroy g 2>/dev/null; rm -rf "${images:?}"/* $state/*.journal; rm -f "$work/synced"
     : >"$work/g.console"
     fresh_guest
+    up
 }
 
 round ()                # POINT VICTIM
 {
-    up
     at_most_s=200 try_at "$1" "$work/kill $2 \$pid $work" "$vmcompact" --method="$method" g
     [ -e "$work/fired" ] || { tell "$1" "$2" 0 0 0 0; return 0; }
     after "$2"
@@ -135,14 +137,13 @@ round ()                # POINT VICTIM
 random_round ()         # VICTIM - within the time that a run takes
 {
     local wait_ms=$((RANDOM % (run_ms + 1))) pid
-    up
     rm -f "$work/fired"
     timeout 200 "$vmcompact" --method="$method" g >"$work/out" 2>"$work/err" & pid=$!
     sleep "$(printf '%d.%03d' $((wait_ms / 1000)) $((wait_ms % 1000)))"
     local child; child=$(pgrep -P $pid -x vmcompact || true)
     "$work/kill" "$1" "${child:-0}" "$work" 2>/dev/null || true
     wait $pid || true
-    [ -n "$child" ] || [ "$1" != vmcompact ] || { echo "late" >>"$work/late"; return 0; }
+    [ -n "$child" ] || [ "$1" != vmcompact ] || { echo "late" >>"$work/late"; up; return 0; }
     after "$1"
     tell random "$1" 1 $lost $frozen $left
 }
@@ -197,6 +198,7 @@ for pair in ${METHODS:-commit:qcow2 convert:qcow2}; do
     fresh_guest
     up
     find_points
+    up
     for point in ${POINTS:-$points}; do
         for victim in ${VICTIMS:-$(victims "$point")}; do
             for _ in $(seq "${ROUNDS:-1}"); do round "$point" "$victim"; done

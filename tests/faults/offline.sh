@@ -1,7 +1,7 @@
 # An image at rest, while something dies: the image is as good as before, nothing is left, and the next run does the rest.
 . "$(dirname "$0")/faults.sh"
 
-points="lock locked punch punching punched"
+points="lock locked punch punching punched" nbd_points="locked punch punching"
 
 fresh ()                # FORMAT - an image of "g", which is off, with something to give back
 {
@@ -39,6 +39,7 @@ check_next ()           # FORMAT - the next run needs no --recover, and gives ba
 }
 
 for format in qcow2 raw; do
+    [ $format = qcow2 ] || ! in_short || { points="locked punching" nbd_points=punch; }
     [ $format = qcow2 ] || { virsh -q undefine g; rm "$images/g.qcow2"; }
     define_guest g "$(disk_xml vda "$images/g.$format")"
     fresh $format
@@ -57,7 +58,7 @@ for format in qcow2 raw; do
         check_at_rest $format
         check_next $format
     done
-    for point in locked punch punching; do
+    for point in $nbd_points; do
         say "qemu-nbd is killed at '$point' ($format)"
         fresh $format
         at "$point" 'pkill -KILL -P $pid qemu-nbd' "$vmcompact" g

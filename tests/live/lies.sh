@@ -2,7 +2,7 @@
 # frozen, the domain is as it was.
 . "$(dirname "$0")/../bed/bed.sh"
 
-make_image g qcow2 512 300 60 mbr
+make_image g qcow2 256 150 20 mbr
 define_guest g "$(disk_xml vda "$images/g.qcow2")"
 start_guest g
 guest g "mount /dev/vda1 /mnt"

@@ -416,6 +416,46 @@ class AgentTest(unittest.TestCase):
             time.sleep(1)
             self.assertEqual(set(self.calls()), {"fsmap"})
 
+    def start_slow_freeze(self):
+        """One whose map takes seconds, before anything is frozen: its number, and the pid of its keeper."""
+        self.watch(MEDDLE="slow-fsmap")
+        number = self.host.send("freeze", session=self.host.session, disk=self.name, filesystems=[self.name],
+                                early=[self.name], deadline_ms=5000)
+        time.sleep(0.3)
+        return number, self.keeper()
+
+    def test_while_it_is_mapped_pings_are_answered(self):
+        number, _ = self.start_slow_freeze()
+        self.host.ask("ping")
+        status = self.host.ask("status")
+        self.assertEqual((status["job"], status["frozen"]), ("freeze", False))
+        self.assertEqual(self.host.notes, [], "it was not slow, so this proves nothing")
+        self.assertFalse(self.frozen())
+        self.host.call("thaw", token=self.host.wait(number)["result"]["token"])
+
+    def test_a_keeper_whose_agent_is_gone_leaves_the_note_of_the_next(self):
+        _, keeper = self.start_slow_freeze()
+        self.agent.kill()
+        self.agent.wait(5)
+        with open(self.note, "w", encoding="ascii") as file:
+            file.write("of the next\n")
+        end = time.monotonic() + 10
+        while os.path.exists(f"/proc/{keeper}"):
+            self.assertLess(time.monotonic(), end, "the keeper goes on")
+            time.sleep(0.02)
+        with open(self.note, encoding="ascii") as file:
+            self.assertEqual(file.read(), "of the next\n")
+        os.unlink(self.note)
+        self.assertEqual(set(self.calls()), {"fsmap"})
+
+    def test_a_module_that_is_loaded_meanwhile_breaks_the_freeze(self):
+        token = self.freeze()["token"]
+        sh("mount -t tmpfs none /sys/module && mkdir /sys/module/blksnap")
+        try:
+            self.assertFalse(self.host.call("thaw", token=token)["held"])
+        finally:
+            sh("umount /sys/module")
+
     def test_without_checksums_it_is_mapped_while_it_is_frozen(self):
         image, mount = self.dir + "/plain", self.dir + "/plain.mnt"
         os.mkdir(mount)

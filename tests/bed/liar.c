@@ -7,7 +7,8 @@
  *   fake-freeze   claims a freeze that never was            broken       thaws behind the agent's back
  *   all-free      calls the whole disk free                 beyond       names ranges beyond the disk
  *   wrong-offset  the filesystem lies elsewhere             endless-map  a free map that does not advance
- *   die           kills the agent before the thaw    hang         never passes the thaw on
+ *   die           kills the agent before the thaw         hang         never passes the thaw on
+ *   no-freeze     never passes the freeze on
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,6 +97,8 @@ static int lie_to_agent (struct json_object *message)
 	id = json_object_get_int64 (member);
 	if (strcmp (method, "freeze") == 0)
 		freeze_id = id;
+	if (is ("no-freeze") && strcmp (method, "freeze") == 0)
+		return 1;
 	if (strcmp (method, "map") == 0)
 		map_id = id;
 	if (strcmp (method, "filesystems") == 0)

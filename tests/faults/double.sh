@@ -1,5 +1,6 @@
 # Two things go wrong at once: each of these has cost a guest its data, or left it paused, in an earlier vmcompact.
 . "$(dirname "$0")/faults.sh"
+boots_often=yes
 
 new_guest
 base=$images/g.qcow2 overlay=$images/g.qcow2.vmcompact-overlay

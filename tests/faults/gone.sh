@@ -1,6 +1,7 @@
 # Somebody else saves, destroys, undefines, renames or edits the domain in the middle of a run. The domain comes home, or it is
 # said in one sentence what is to be done before --recover brings it home. Nothing is lost, and no change of theirs is undone.
 . "$(dirname "$0")/faults.sh"
+boots_often=yes
 
 new_guest
 run="$vmcompact --method=commit g"

@@ -9,6 +9,7 @@
 # ends well; XML and folder are as before, no journal, no process is left; the files from before, and every file of the writers
 # that was synced, read back; e2fsck finds nothing. Ends with a table, and with 1 if a fault did not fire or left a trace.
 . "$(dirname "$0")/faults.sh"
+boots_often=yes
 
 freeze_s=5
 RANDOM=${SEED:-1}

@@ -1,5 +1,6 @@
 # What a killed run leaves, and what may happen to the domain before somebody runs vmcompact --recover.
 . "$(dirname "$0")/faults.sh"
+boots_often=yes
 
 overlay=$images/g.qcow2.vmcompact-overlay
 mounts="mkdir -p /h; mount /dev/vda1 /mnt && mount /dev/vdb /h"

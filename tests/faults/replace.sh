@@ -1,5 +1,6 @@
 # The image of a domain that is off, written anew: in its place, with another format, and killed at every point.
 . "$(dirname "$0")/faults.sh"
+boots_often=yes
 image_facts='%n %U %G %a'
 vmc=$vmcompact
 

@@ -1,6 +1,7 @@
 # libvirtd dies when QEMU has opened the overlay, or has redirected the disk, but before libvirt has noted it: its XML names the
 # base, QEMU writes to the overlay. Or the other way round, at the pivot. Nothing of what the guest writes may be lost.
 . "$(dirname "$0")/faults.sh"
+boots_often=yes
 
 writers=1
 new_guest

@@ -1,5 +1,6 @@
 # The guest is switched off or reset at each step: the domain comes home, off or on, with all its data.
 . "$(dirname "$0")/../bed/bed.sh"
+boots_often=yes
 
 make_image g qcow2 160 60 8 mbr
 define_guest g "$(disk_xml vda "$images/g.qcow2")"

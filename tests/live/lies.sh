@@ -32,6 +32,9 @@ lie beyond 1 "beyond the disk"
 lie endless-map 1 "no end"
 lie die 1 "thaws by itself"
 lie hang 1 "thaws by itself" --freeze-timeout=2
+began=$SECONDS
+lie no-freeze 1 "the time given with --timeout is over" --timeout=0.1 # minutes
+[ $((SECONDS - began)) -lt 30 ] || fail "it waited for the freeze for longer than --timeout allows"
 
 say "all-free: the reader knows better"
 lie all-free 0 ""

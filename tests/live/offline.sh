@@ -1,5 +1,6 @@
 # Domains that are switched off: compacted in place; kept from starting meanwhile; refused when their memory is somewhere.
 . "$(dirname "$0")/../bed/bed.sh"
+boots_often=yes
 
 check_boots ()          # NAME DEVICE - the guest boots, its files are intact, and it is off and clean again
 {

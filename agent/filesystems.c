@@ -39,10 +39,7 @@ static int add_device (struct vmc_filesystem *filesystem, dev_t number, bool pro
 	char name[VMC_NAME_SIZE];
 
 	vmc_device_name (number, name);
-	for (size_t i = 0; i < filesystem->devices.count; i++)
-		if (strcmp (((struct vmc_name *) filesystem->devices.items)[i].name, name) == 0)
-			return 0;
-	if (filesystem->devices.count == VMC_DEVICES_MAX)
+	if (vmc_names_have (&filesystem->devices, name) || filesystem->devices.count == VMC_DEVICES_MAX)
 		return 0;
 	names = reallocarray (filesystem->devices.items, filesystem->devices.count + 1, sizeof *names);
 	if (names == NULL)

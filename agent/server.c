@@ -80,16 +80,22 @@ static void answer_freeze (struct server *server)
 {
 	struct vmc_freeze *freeze = &server->freeze;
 	struct vmc_freeze_result result = {.ranges = freeze->map.count, .complete = freeze->complete};
-	struct vmc_name *names = calloc (freeze->count, sizeof *names);
+	struct vmc_name *frozen = calloc (freeze->count, sizeof *frozen),
+			*early = calloc (freeze->count, sizeof *early);
 
 	memcpy (result.token, freeze->token, sizeof result.token);
-	if (names != NULL) {
-		for (size_t i = 0; i < freeze->count; i++)
-			memcpy (names[i].name, freeze->targets[i].name, sizeof names[i].name);
-		result.frozen = (struct vmc_list) {names, freeze->count};
+	if (frozen != NULL && early != NULL) {
+		result.frozen.items = frozen;
+		result.early.items = early;
+		for (size_t i = 0; i < freeze->count; i++) {
+			memcpy (frozen[result.frozen.count++].name, freeze->targets[i].name, sizeof frozen->name);
+			if (freeze->targets[i].early)
+				memcpy (early[result.early.count++].name, freeze->targets[i].name, sizeof early->name);
+		}
 	}
 	answer (server, server->job_id, VMC_FREEZE, &result);
-	free (names);
+	free (frozen);
+	free (early);
 }
 
 static void answer_thaw (struct server *server, uint64_t id)

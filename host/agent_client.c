@@ -295,19 +295,35 @@ int vmc_agent_zero (struct vmc_agent *agent, const char *filesystem, uint64_t re
 	return 0;
 }
 
+/* EARLY = those of WISHED that are in ANSWERED. False: that has others, too. */
+static bool take_early (const struct vmc_list *wished, const struct vmc_list *answered, struct vmc_list *early)
+{
+	struct vmc_name *names = early->items;
+
+	early->count = 0;
+	for (size_t i = 0; i < wished->count; i++) {
+		const struct vmc_name *name = (const struct vmc_name *) wished->items + i;
+
+		if (vmc_names_have (answered, name->name))
+			names[early->count++] = *name;
+	}
+	return early->count == answered->count;
+}
+
 int vmc_agent_freeze (struct vmc_agent *agent, struct vmc_freeze_params *params, unsigned timeout_ms, char *token,
-		      struct vmc_error *err)
+		      struct vmc_list *early, struct vmc_error *err)
 {
 	struct vmc_freeze_result result = {0};
-	bool all;
+	bool as_asked;
 
 	SET_SESSION (*params, agent);
 	if (request (agent, VMC_FREEZE, params, timeout_ms, &result, err) < 0)
 		return -1;
-	all = result.frozen.count == params->filesystems.count;
+	as_asked =
+		result.frozen.count == params->filesystems.count && take_early (&params->early, &result.early, early);
 	memcpy (token, result.token, VMC_NAME_SIZE);
 	vmc_fields_clear (vmc_method (VMC_FREEZE)->result, &result);
-	return all ? 0 : vmc_fail (err, VMC_PROTOCOL, 0, "the agent froze something else than it was asked to");
+	return as_asked ? 0 : vmc_fail (err, VMC_PROTOCOL, 0, "the agent froze something else than it was asked to");
 }
 
 int vmc_agent_thaw (struct vmc_agent *agent, const char *token, struct vmc_thaw_result *result, struct vmc_error *err)

@@ -59,10 +59,11 @@ int vmc_agent_zero (struct vmc_agent *agent, const char *filesystem, uint64_t re
 		    unsigned timeout_ms, struct vmc_zero_result *result, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Freeze what PARAMS says; its session is filled in. TOKEN has VMC_NAME_SIZE bytes. TIMEOUT_MS: for the agent to map and sync the
- * filesystems before, and to answer. */
+/* Freeze what PARAMS says; its session is filled in. TOKEN has VMC_NAME_SIZE bytes. EARLY (struct vmc_name, as long as that of PARAMS):
+ * those of PARAMS' early ones that the agent did map before the freeze. TIMEOUT_MS: for the agent to map and sync the filesystems
+ * before, and to answer. */
 int vmc_agent_freeze (struct vmc_agent *agent, struct vmc_freeze_params *params, unsigned timeout_ms, char *token,
-		      struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+		      struct vmc_list *early, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* 0 also when the freeze did not hold: see RESULT. */
 int vmc_agent_thaw (struct vmc_agent *agent, const char *token, struct vmc_thaw_result *result, struct vmc_error *err)

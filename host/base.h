@@ -46,6 +46,8 @@ struct vmc_base {
 	/* By our agent. */
 	char token[VMC_NAME_SIZE]; /* of the freeze */
 	struct vmc_extents agent_map;
+	struct vmc_name early_names[VMC_FILESYSTEMS_MAX];
+	struct vmc_list early; /* of early_names: whose part of the map is older than the freeze */
 
 	/* By qemu-guest-agent. */
 	struct vmc_reading look; /* of the disk, before the freeze */

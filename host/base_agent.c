@@ -38,8 +38,10 @@ static int freeze (struct vmc_base *base, struct vmc_error *err)
 			add_name (&params.early, filesystem);
 	}
 	patience_ms = vmc_run_patience_ms (base->run);
+	base->early.items = base->early_names;
 	if (vmc_agent_freeze (base->run->agent, &params,
-			      patience_ms < FREEZE_ANSWER_MS ? patience_ms : FREEZE_ANSWER_MS, base->token, err) == 0)
+			      patience_ms < FREEZE_ANSWER_MS ? patience_ms : FREEZE_ANSWER_MS, base->token,
+			      &base->early, err) == 0)
 		return 0;
 	vmc_run_drop_agent (base->run); /* whatever it did: it thaws now */
 	return vmc_run_check (base->run, err) < 0 ? -1 : vmc_fail_in (err, "cannot freeze the guest");
@@ -81,7 +83,7 @@ static int find_free (struct vmc_base *base, struct vmc_error *err)
 	if (vmc_agent_map (base->run->agent, base->token, report->virtual_bytes, &base->agent_map, err) < 0 ||
 	    read_base (base, err) < 0)
 		return -1;
-	if (vmc_trust (base->facts, &base->reading, &base->agent_map, &base->free, report, err) < 0)
+	if (vmc_trust (base->facts, &base->reading, &base->agent_map, &base->early, &base->free, report, err) < 0)
 		return -1;
 	vmc_extents_clear (&base->agent_map);
 	vmc_reading_clear (&base->reading);

@@ -163,7 +163,7 @@ static int take_view (const struct channel *channel, const struct vmc_record *re
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the reader's findings");
 	reading->views = view;
 	view += reading->view_count++;
-	*view = (struct vmc_view) {.usable = record->usable != 0};
+	*view = (struct vmc_view) {.usable = record->usable != 0, .checksums = record->checksums != 0};
 	memcpy (view->filesystem, record->name, sizeof view->filesystem);
 	vmc_text_escape (view->why_not, sizeof view->why_not, record->text);
 	return get_ranges (channel, record, 0, disk_bytes, reading, &view->free, err);

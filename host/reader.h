@@ -41,6 +41,7 @@ struct vmc_witness {
 struct vmc_view {
 	char filesystem[VMC_NAME_SIZE]; /* as in the claims */
 	bool usable;
+	bool checksums;    /* its metadata have checksums, and those that were read are right */
 	char why_not[200]; /* escaped */
 	struct vmc_extents free;
 };

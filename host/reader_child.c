@@ -202,13 +202,19 @@ static int put_gaps (const struct vmc_partitions *partitions, uint64_t disk_byte
 
 /* --- what the guest says ------------------------------------------------------------------------ */
 
-static int map_filesystem (struct vmc_source *source, const char *type, struct vmc_extents *free, struct vmc_error *err)
+static int map_filesystem (struct vmc_source *source, const char *type, bool *checksums, struct vmc_extents *free,
+			   struct vmc_error *err)
 {
-	struct vmc_ext4_geometry ext4;
+	struct vmc_ext4_geometry ext4 = {0};
 	struct vmc_xfs_geometry xfs;
+	int result;
 
-	if (is_ext (type))
-		return vmc_ext4_map (source, 0, source->size_bytes, &ext4, free, err);
+	*checksums = true; /* XFS without is refused */
+	if (is_ext (type)) {
+		result = vmc_ext4_map (source, 0, source->size_bytes, &ext4, free, err);
+		*checksums = ext4.metadata_csum;
+		return result;
+	}
 	if (strcmp (type, "xfs") == 0)
 		return vmc_xfs_map (source, 0, source->size_bytes, &xfs, free, err);
 	return vmc_fail (err, VMC_REFUSED, 0, "the reader does not understand %s", type);
@@ -216,13 +222,13 @@ static int map_filesystem (struct vmc_source *source, const char *type, struct v
 
 /* The free ranges of one filesystem, on the disk. */
 static int map_view (struct vmc_source *source, const struct vmc_claims *claims, const struct vmc_claim *claim,
-		     struct vmc_extents *free, struct vmc_error *err)
+		     bool *checksums, struct vmc_extents *free, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents inside = {0};
 	struct vmc_view_source view;
 
 	if (vmc_view_open (&view, source, claims->disk, &claims->devices, claim->device, err) < 0 ||
-	    map_filesystem (&view.source, claim->type, &inside, err) < 0)
+	    map_filesystem (&view.source, claim->type, checksums, &inside, err) < 0)
 		return -1;
 	return vmc_view_locate (&view, &inside, free, err);
 }
@@ -235,8 +241,10 @@ static int read_views (struct vmc_source *source, const struct vmc_claims *claim
 		VMC_CLEANUP_EXTENTS struct vmc_extents free = {0};
 		struct vmc_record record = {.kind = VMC_RECORD_VIEW};
 		struct vmc_error why;
+		bool checksums = false;
 
-		record.usable = map_view (source, claims, &all[i], &free, &why) == 0;
+		record.usable = map_view (source, claims, &all[i], &checksums, &free, &why) == 0;
+		record.checksums = record.usable && checksums;
 		if (!record.usable) {
 			(void) snprintf (record.text, sizeof record.text, "%.199s", why.text);
 			vmc_extents_clear (&free);

@@ -79,6 +79,7 @@ struct judgement {
 	const struct vmc_disk_facts *facts;
 	struct vmc_reading *reading;
 	const struct vmc_filesystem *filesystem;
+	bool early;                  /* the agent's map of it is older than the freeze */
 	bool below[VMC_DEVICES_MAX]; /* what it lies on */
 	struct vmc_extents proven;   /* of the disk: the data of all its grounds that are what the guest says */
 };
@@ -208,6 +209,11 @@ static int judge (struct judgement *judgement, struct vmc_extents *believed, cha
 			(void) snprintf (why, size, "%s", view ? view->why_not : "the reader has not looked at it");
 			return 0;
 		}
+		if (judgement->early && !view->checksums) {
+			(void) snprintf (why, size,
+					 "the agent's map of it is older than the freeze, and it has no checksums");
+			return 0;
+		}
 		result = vmc_extents_intersect (&view->free, &judgement->proven, &here, err);
 		vmc_extents_clear (&view->free); /* a map may be large, and there are enough of them */
 	} else {
@@ -221,11 +227,15 @@ static int judge (struct judgement *judgement, struct vmc_extents *believed, cha
 
 /* --- all of them -------------------------------------------------------------------------------------- */
 
-static int judge_all (const struct vmc_disk_facts *facts, struct vmc_reading *reading, struct vmc_extents *believed,
-		      struct vmc_disk_report *report, char *why, size_t why_size, struct vmc_error *err)
+static int judge_all (const struct vmc_disk_facts *facts, struct vmc_reading *reading, const struct vmc_list *early,
+		      struct vmc_extents *believed, struct vmc_disk_report *report, char *why, size_t why_size,
+		      struct vmc_error *err)
 {
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
-		struct judgement judgement = {.facts = facts, .reading = reading, .filesystem = facts->filesystems[i]};
+		struct judgement judgement = {.facts = facts,
+					      .reading = reading,
+					      .filesystem = facts->filesystems[i],
+					      .early = vmc_names_have (early, facts->filesystems[i]->filesystem)};
 		int result = 0;
 
 		why[0] = 0;
@@ -243,12 +253,13 @@ static int judge_all (const struct vmc_disk_facts *facts, struct vmc_reading *re
 }
 
 int vmc_trust (const struct vmc_disk_facts *facts, struct vmc_reading *reading, const struct vmc_extents *agent_map,
-	       struct vmc_extents *free, struct vmc_disk_report *report, struct vmc_error *err)
+	       const struct vmc_list *early, struct vmc_extents *free, struct vmc_disk_report *report,
+	       struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents believed = {0};
 	char why[VMC_TEXT_SIZE] = "";
 
-	if (judge_all (facts, reading, &believed, report, why, sizeof why, err) < 0)
+	if (judge_all (facts, reading, early, &believed, report, why, sizeof why, err) < 0)
 		return -1;
 	if (believed.count == 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "nothing in the base can be trusted: %s",

@@ -239,6 +239,16 @@ struct json_object *vmc_fields_encode (const struct vmc_field *table, const void
 	return object;
 }
 
+bool vmc_names_have (const struct vmc_list *names, const char *name)
+{
+	const struct vmc_name *all = names->items;
+
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp (all[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 void vmc_fields_clear (const struct vmc_field *table, void *structure)
 {
 	for (const struct vmc_field *field = table; !ends_table (field); field++) {

@@ -44,6 +44,9 @@ struct vmc_name {
 };
 extern const struct vmc_field vmc_name_fields[];
 
+/* Is NAME among NAMES (struct vmc_name)? */
+bool vmc_names_have (const struct vmc_list *names, const char *name) __attribute__ ((nonnull, pure));
+
 #define VMC_NUMBER(type, member) \
 	{ \
 #member, VMC_FIELD_NUMBER, offsetof(type, member), 0, NULL, 0 \

@@ -70,8 +70,11 @@ static const struct vmc_field freeze_params[] = {SESSION (struct vmc_freeze_para
 static const struct vmc_field freeze_result[] = {VMC_TEXT (struct vmc_freeze_result, token),
 						 VMC_LIST (struct vmc_freeze_result, frozen, VMC_FILESYSTEMS_MAX,
 							   vmc_name_fields, struct vmc_name),
+						 VMC_LIST (struct vmc_freeze_result, early, VMC_FILESYSTEMS_MAX,
+							   vmc_name_fields, struct vmc_name),
 						 VMC_NUMBER (struct vmc_freeze_result, ranges),
-						 VMC_BOOL (struct vmc_freeze_result, complete), VMC_FIELDS_END};
+						 VMC_BOOL (struct vmc_freeze_result, complete),
+						 VMC_FIELDS_END};
 
 static const struct vmc_field map_params[] = {SESSION (struct vmc_map_params), VMC_TEXT (struct vmc_map_params, token),
 					      VMC_NUMBER (struct vmc_map_params, position), VMC_FIELDS_END};

@@ -107,6 +107,7 @@ struct vmc_freeze_params {
 struct vmc_freeze_result {
 	char token[VMC_NAME_SIZE];
 	struct vmc_list frozen; /* struct vmc_name */
+	struct vmc_list early;  /* struct vmc_name: those whose ranges were collected before the freeze */
 	uint64_t ranges;
 	bool complete; /* false: more free ranges than the agent keeps; the rest counts as used */
 };

@@ -387,9 +387,11 @@ class AgentTest(unittest.TestCase):
     def order(self, name, early, told=True):
         """The calls of the keeper, one after the other, and the map that comes of it."""
         self.watch(told)
-        token = self.freeze_all([name], disk=name, early=early)["token"]
+        result = self.freeze_all([name], disk=name, early=early)
+        token = result["token"]
         self.assertTrue(self.host.call("thaw", token=token)["held"])
         calls = self.calls()
+        self.assertEqual(result["early"], [name] if calls[-1] == "freeze" else [])
         self.assertEqual(calls.count("freeze"), 1)
         return calls, self.host.call("map", token=token, position=0)["ranges"]
 

@@ -75,7 +75,8 @@ static void fake_freeze (int64_t id, struct json_object *params)
 
 	json_object_object_get_ex (params, "filesystems", &names);
 	snprintf (line, sizeof line,
-		  "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"token\":\"fake\",\"frozen\":%s,\"ranges\":1,"
+		  "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"token\":\"fake\",\"frozen\":%s,\"early\":[],"
+		  "\"ranges\":1,"
 		  "\"complete\":true}}",
 		  (long long) id, json_object_to_json_string (names));
 	put_line (port, line);

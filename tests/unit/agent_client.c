@@ -234,11 +234,20 @@ static void expect_freeze (script *play, int wanted, enum vmc_code code, const c
 {
 	struct vmc_error err = {0};
 	struct vmc_agent *agent = open_with (play, &err);
-	struct vmc_freeze_params params = {.disk = "254:0", .filesystems = {(void *) two_names, 2}, .deadline_ms = 100};
+	struct vmc_freeze_params params = {.disk = "254:0",
+					   .filesystems = {(void *) two_names, 2},
+					   .early = {(void *) (two_names + 1), 1},
+					   .deadline_ms = 100};
+	struct vmc_name early_names[2];
+	struct vmc_list early = {early_names, 0};
 	char token[VMC_NAME_SIZE];
 
 	assert_non_null (agent);
-	assert_int_equal (vmc_agent_freeze (agent, &params, 1000, token, &err), wanted);
+	assert_int_equal (vmc_agent_freeze (agent, &params, 1000, token, &early, &err), wanted);
+	if (wanted == 0) {
+		assert_int_equal (early.count, 1);
+		assert_string_equal (early_names[0].name, "1:2");
+	}
 	if (wanted < 0) {
 		assert_int_equal (err.code, code);
 		assert_non_null (strstr (err.text, text));
@@ -255,7 +264,8 @@ static void freezes_both (int fd)
 	result (fd, id_of (request) + 5, "{}"); /* of nobody's request */
 	say (fd, "{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":{\"id\":2,\"done_bytes\":1,\"total_bytes\":2}"
 		 "}\n");
-	result (fd, id_of (request), "{\"token\":\"t\",\"frozen\":[\"1:1\",\"1:2\"],\"ranges\":0,\"complete\":true}");
+	result (fd, id_of (request),
+		"{\"token\":\"t\",\"frozen\":[\"1:1\",\"1:2\"],\"early\":[\"1:2\"],\"ranges\":0,\"complete\":true}");
 	pause ();
 }
 
@@ -268,7 +278,8 @@ static void other_messages_are_passed_over (void **state)
 static void freezes_one (int fd)
 {
 	greet (fd);
-	result (fd, id_of (hear (fd)), "{\"token\":\"t\",\"frozen\":[\"1:1\"],\"ranges\":0,\"complete\":true}");
+	result (fd, id_of (hear (fd)),
+		"{\"token\":\"t\",\"frozen\":[\"1:1\"],\"early\":[],\"ranges\":0,\"complete\":true}");
 	pause ();
 }
 
@@ -278,10 +289,25 @@ static void freeze_of_less_is_refused (void **state)
 	expect_freeze (freezes_one, -1, VMC_PROTOCOL, "something else");
 }
 
+static void maps_another_early (int fd)
+{
+	greet (fd);
+	result (fd, id_of (hear (fd)),
+		"{\"token\":\"t\",\"frozen\":[\"1:1\",\"1:2\"],\"early\":[\"1:1\"],\"ranges\":0,\"complete\":true}");
+	pause ();
+}
+
+static void a_map_from_before_that_was_not_allowed_is_refused (void **state)
+{
+	(void) state;
+	expect_freeze (maps_another_early, -1, VMC_PROTOCOL, "something else");
+}
+
 static void unknown_key (int fd)
 {
 	greet (fd);
-	result (fd, id_of (hear (fd)), "{\"token\":\"t\",\"frozen\":[],\"ranges\":0,\"complete\":true,\"extra\":1}");
+	result (fd, id_of (hear (fd)),
+		"{\"token\":\"t\",\"frozen\":[],\"early\":[],\"ranges\":0,\"complete\":true,\"extra\":1}");
 	pause ();
 }
 
@@ -506,6 +532,7 @@ int main (void)
 		cmocka_unit_test (bytes_that_are_no_messages_end_at_the_deadline),
 		cmocka_unit_test (other_messages_are_passed_over),
 		cmocka_unit_test (freeze_of_less_is_refused),
+		cmocka_unit_test (a_map_from_before_that_was_not_allowed_is_refused),
 		cmocka_unit_test (a_long_job_is_waited_for_while_the_agent_answers),
 		cmocka_unit_test (an_agent_that_dies_at_its_job_is_not_waited_for),
 		cmocka_unit_test (unknown_keys_are_refused),

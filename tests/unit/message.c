@@ -198,14 +198,16 @@ static void freeze_params_go_through (void **state)
 
 static void freeze_result_goes_through (void **state)
 {
-	struct vmc_name names[] = {{"f1"}};
-	struct vmc_freeze_result result = {"token", {names, 1}, 99, true}, got = {0};
+	struct vmc_name names[] = {{"f1"}, {"f2"}};
+	struct vmc_freeze_result result = {"token", {names, 1}, {names + 1, 1}, 99, true}, got = {0};
 
 	(void) state;
 	round_trip (VMC_FREEZE, false, &result, &got);
 	assert_string_equal (got.token, "token");
 	assert_int_equal (got.frozen.count, 1);
-	assert_memory_equal (got.frozen.items, names, sizeof names);
+	assert_memory_equal (got.frozen.items, names, sizeof names[0]);
+	assert_int_equal (got.early.count, 1);
+	assert_memory_equal (got.early.items, names + 1, sizeof names[1]);
 	assert_int_equal (got.ranges, 99);
 	assert_true (got.complete);
 	vmc_fields_clear (vmc_method (VMC_FREEZE)->result, &got);

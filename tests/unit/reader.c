@@ -287,14 +287,15 @@ static void each_place_is_named (void **state)
 #define CHUNK 4096
 
 /* An ext4 of 64 MiB in stripes over two partitions of 40 MiB, from their second MiB on. INNER: the ext4 by itself. */
-static void make_striped (struct file_source *inner, struct file_source *disk)
+static void make_striped (struct file_source *inner, struct file_source *disk, const char *options)
 {
 	static const uint64_t legs[] = {2 * MIB, 43 * MIB};
-	char bytes[CHUNK];
+	char bytes[CHUNK], command[200];
 
 	*inner = file_source_make (64 * MIB);
 	*disk = file_source_make (100 * MIB);
-	file_source_run (inner, "mkfs.ext4 -q -F -b 4096 -U " UUID " $DISK");
+	(void) snprintf (command, sizeof command, "mkfs.ext4 -q -F -b 4096 -U " UUID " %s $DISK", options);
+	file_source_run (inner, command);
 	file_source_run (disk, "printf 'label: dos\\nstart=2048,size=81920\\nstart=86016,size=81920\\n' | sfdisk "
 			       "--no-reread $DISK");
 	for (uint64_t chunk = 0; chunk < 64 * MIB / CHUNK; chunk++) {
@@ -360,7 +361,7 @@ static void an_ext4_in_stripes_is_read_where_the_guest_says (void **state)
 	struct vmc_error err;
 
 	(void) state;
-	make_striped (&inner, &disk);
+	make_striped (&inner, &disk, "");
 	make_claims (&claims, &claim);
 	if (read_claimed (&disk, &claims, &reading, &err) < 0)
 		fail_msg ("%s", err.text);
@@ -368,6 +369,7 @@ static void an_ext4_in_stripes_is_read_where_the_guest_says (void **state)
 	assert_string_equal (reading.views[0].filesystem, "lv");
 	assert_string_equal (reading.views[0].why_not, "");
 	assert_true (reading.views[0].usable);
+	assert_true (reading.views[0].checksums);
 	get_truth (&inner, &truth);
 	assert_true (vmc_extents_total (&truth) > 40 * MIB);
 	assert_int_equal (reading.views[0].free.count, truth.count);
@@ -381,13 +383,34 @@ static void an_ext4_in_stripes_is_read_where_the_guest_says (void **state)
 	file_source_end (&disk);
 }
 
+static void a_filesystem_without_checksums_is_told_as_such (void **state)
+{
+	struct vmc_reading reading = {0};
+	struct file_source inner, disk;
+	struct vmc_claims claims;
+	struct vmc_claim claim;
+	struct vmc_error err;
+
+	(void) state;
+	make_striped (&inner, &disk, "-O ^metadata_csum");
+	make_claims (&claims, &claim);
+	if (read_claimed (&disk, &claims, &reading, &err) < 0)
+		fail_msg ("%s", err.text);
+	assert_true (reading.views[0].usable);
+	assert_false (reading.views[0].checksums);
+	vmc_reading_clear (&reading);
+	vmc_stack_clear (&list);
+	file_source_end (&inner);
+	file_source_end (&disk);
+}
+
 /* A table that is wrong by a chunk, or in which the legs have changed places: what is read then is no ext4 that holds. */
 static void wrong_tables_are_noticed (void **state)
 {
 	struct file_source inner, disk;
 
 	(void) state;
-	make_striped (&inner, &disk);
+	make_striped (&inner, &disk, "");
 	for (int fault = 0; fault < 5; fault++) {
 		struct vmc_reading reading = {0};
 		struct vmc_claims claims;
@@ -725,6 +748,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (an_ext4_in_a_partition_is_read),
 	cmocka_unit_test (each_place_is_named),
 	cmocka_unit_test (an_ext4_in_stripes_is_read_where_the_guest_says),
+	cmocka_unit_test (a_filesystem_without_checksums_is_told_as_such),
 	cmocka_unit_test (wrong_tables_are_noticed),
 	cmocka_unit_test (claims_that_cannot_be_followed_are_void),
 	cmocka_unit_test (one_that_breaks_out_is_killed_and_told),

@@ -14,6 +14,8 @@ static struct vmc_filesystem ext4, xfs;
 static struct vmc_name ext4_on, xfs_on;
 static struct vmc_witness places[3];
 static struct vmc_view view;
+static struct vmc_name early_name;
+static struct vmc_list early;
 static struct vmc_disk_facts facts;
 static struct vmc_reading reading;
 static struct vmc_extents agent_map, result;
@@ -70,6 +72,7 @@ static int set_up (void **state)
 	make_place (&places[1], 41 * MIB, 50 * MIB, "LVM2_member", "uuid-pv", MIB);
 	make_place (&places[2], 91 * MIB, 9 * MIB, "", "", 9 * MIB);
 	view = (struct vmc_view) {.usable = true};
+	early = (struct vmc_list) {&early_name, 0};
 	strcpy (view.filesystem, "ext4");
 	add_range (&view.free, 10 * MIB, 10 * MIB);
 	reading = (struct vmc_reading) {.places = places, .count = 3, .views = &view, .view_count = 1};
@@ -99,7 +102,7 @@ static void expect (bool of_ext4, bool of_xfs, const char *note)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents wanted = {0};
 	struct vmc_error err;
-	int done = vmc_trust (&facts, &reading, &agent_map, &result, &report, &err);
+	int done = vmc_trust (&facts, &reading, &agent_map, &early, &result, &report, &err);
 
 	if (!of_ext4 && !of_xfs) {
 		assert_int_equal (done, -1);
@@ -133,12 +136,37 @@ static void the_agent_must_call_it_free_too (void **state)
 	vmc_extents_clear (&agent_map);
 	add_range (&agent_map, 15 * MIB, 10 * MIB);
 	add_range (&agent_map, 60 * MIB, 10 * MIB);
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &early, &result, &report, &err), 0);
 	assert_int_equal (result.count, 2);
 	assert_int_equal (result.items[0].start, 15 * MIB);
 	assert_int_equal (result.items[0].length, 5 * MIB);
 	assert_int_equal (result.items[1].start, 60 * MIB);
 	assert_int_equal (result.items[1].length, 3 * MIB);
+}
+
+static void a_map_from_before_the_freeze_needs_checksums (void **state)
+{
+	(void) state;
+	strcpy (early_name.name, "ext4");
+	early.count = 1;
+	expect (false, true, "/ext4: the agent's map of it is older than the freeze, and it has no checksums");
+}
+
+static void with_checksums_the_map_may_be_from_before_the_freeze (void **state)
+{
+	(void) state;
+	strcpy (early_name.name, "ext4");
+	early.count = 1;
+	view.checksums = true;
+	expect (true, true, "");
+}
+
+static void of_another_filesystem_it_does_not_matter (void **state)
+{
+	(void) state;
+	strcpy (early_name.name, "other");
+	early.count = 1;
+	expect (true, true, "");
 }
 
 static void another_uuid_is_another_filesystem (void **state)
@@ -205,7 +233,7 @@ static void nothing_before_the_data_is_free (void **state)
 
 	(void) state;
 	places[1].data = 5 * MIB;
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &early, &result, &report, &err), 0);
 	assert_int_equal (result.items[1].start, 46 * MIB);
 	assert_int_equal (result.items[1].length, 17 * MIB);
 }
@@ -248,7 +276,7 @@ static void the_reader_is_held_to_the_partition (void **state)
 	vmc_extents_clear (&view.free);
 	add_range (&view.free, 0, 50 * MIB);
 	facts.filesystem_count = 1;
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &early, &result, &report, &err), 0);
 	assert_int_equal (result.count, 1);
 	assert_int_equal (result.items[0].start, MIB);
 	assert_int_equal (result.items[0].length, 40 * MIB);
@@ -309,7 +337,7 @@ static void what_lies_on_two_disks_is_not_read_but_held_to_its_volume (void **st
 	assert_int_equal (vmc_trust_claims (&facts, &claims, &err), 0);
 	assert_int_equal (claims.filesystems.count, 0);
 	free (claims.filesystems.items);
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &early, &result, &report, &err), 0);
 	assert_int_equal (result.count, 1);
 	assert_int_equal (result.items[0].start, 44 * MIB);
 	assert_int_equal (result.items[0].length, 15 * MIB);
@@ -334,7 +362,7 @@ static void what_is_encrypted_is_not_read (void **state)
 	assert_int_equal (vmc_trust_claims (&facts, &claims, &err), 0);
 	assert_int_equal (claims.filesystems.count, 0);
 	free (claims.filesystems.items);
-	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &result, &report, &err), 0);
+	assert_int_equal (vmc_trust (&facts, &reading, &agent_map, &early, &result, &report, &err), 0);
 	assert_int_equal (result.items[0].start, 43 * MIB);
 }
 
@@ -372,6 +400,9 @@ static void what_can_be_read_is_claimed (void **state)
 static const struct CMUnitTest tests[] = {
 	TRUST_TEST (what_is_proven_is_believed),
 	TRUST_TEST (the_agent_must_call_it_free_too),
+	TRUST_TEST (a_map_from_before_the_freeze_needs_checksums),
+	TRUST_TEST (with_checksums_the_map_may_be_from_before_the_freeze),
+	TRUST_TEST (of_another_filesystem_it_does_not_matter),
 	TRUST_TEST (another_uuid_is_another_filesystem),
 	TRUST_TEST (no_uuid_is_no_proof),
 	TRUST_TEST (another_type_is_another_filesystem),

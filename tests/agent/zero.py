@@ -24,6 +24,7 @@ MIB = 1 << 20
 MARK = b"noise of an earlier day"
 NOISE = (MARK.ljust(512, b".")) * 2048
 RESERVE = 32 * MIB
+LONG = "VMC_LONG" in os.environ
 MKFS = {"ext4": "mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=0,lazy_journal_init=0",
         "ext3": "mkfs.ext3 -q -F -m 0 -E nodiscard,lazy_itable_init=0,lazy_journal_init=0",
         "xfs": "mkfs.xfs -q -f -K", "btrfs": "mkfs.btrfs -q -f -K"}
@@ -536,7 +537,7 @@ class ZeroTest(unittest.TestCase):
         for thread in threads:
             thread.start()
         try:
-            for _ in range(6):
+            for _ in range(6 if LONG else 3):
                 self.assertGreater(self.zero(disk)["zeroed_bytes"], 200 * MIB)
         finally:
             done.set()
@@ -584,7 +585,7 @@ class ZeroTest(unittest.TestCase):
                 "worker": lambda: os.kill(self.worker(), signal.SIGKILL)}
         for kind, size in (("ext4", 320), ("xfs", 320), ("ext3", 320)):
             disk = self.disk(kind, size, noise=False)
-            for name, end in ends.items():
+            for name, end in ends.items() if kind == "ext4" or LONG else (("cancel", cancel), ("kill", ends["kill"])):
                 with self.subTest(kind + " " + name):
                     self.start()
                     self.begin(disk)
@@ -596,7 +597,7 @@ class ZeroTest(unittest.TestCase):
     def test_a_cancelled_one_can_be_started_again(self):
         disk = self.disk("ext4", 320)
         self.start()
-        for _ in range(5):
+        for _ in range(5 if LONG else 2):
             self.begin(disk)
             self.assertTrue(self.host.call("cancel")["cancelled"])
             self.assertBack(disk)

@@ -32,6 +32,7 @@ trap cleanup_bed EXIT
 
 # Some tests have a short form, for each day, and with VMC_LONG set try everything.
 in_short () { [ -z "${VMC_LONG:-}" ]; }
+in_long () { in_short || echo "$@"; }  # WORD... - those more
 
 say () { printf '# %s\n' "$*"; }
 fail () { printf 'FAILED: %s\n' "$*" >&2; exit 1; }

@@ -29,7 +29,7 @@ others_are_done
 sleep 1
 all_home
 
-for point in thawed committing; do
+for point in committing $(in_long thawed); do
     say "the night is killed while a run is at '$point': that gives way and brings its domain home"
     waste_again 30
     at $point 'kill -9 $(ps -o ppid= $pid)' $night

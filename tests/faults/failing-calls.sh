@@ -1,7 +1,7 @@
 # One call of vmcompact fails: no memory, a file that cannot be opened, written, synced, renamed, closed, a fork that fails. Whatever
 # becomes of that run, the next one finds all as it was, or brings it home, and nothing is lost.
 #
-#   SAMPLES  how many of the calls of each class fail, spread over the run, one in each run (default 2; "all")
+#   SAMPLES  how many of the calls of each class fail, spread over the run, one in each run (default 2, in the short form 1; "all")
 #   CLASSES  only these
 . "$(dirname "$0")/faults.sh"
 
@@ -52,7 +52,7 @@ rounds=0
 for class in ${CLASSES:-malloc open write fsync rename close fork pipe2 stat unlink fallocate}; do
     total=$(sed -n "s/^total $class //p" "$work/totals")
     [ "$total" -gt 0 ] || fail "no call of $class"
-    samples=${SAMPLES:-2}; [ "$samples" != all ] && [ "$samples" -le "$total" ] || samples=$total
+    samples=${SAMPLES:-$(in_short && echo 1 || echo 2)}; [ "$samples" != all ] && [ "$samples" -le "$total" ] || samples=$total
     for n in $(seq "$samples"); do round "$class" $(( (2 * n - 1) * total / (2 * samples) + 1 )); done
     say "$class: $total calls; $(grep "^$class " "$work/statuses" | sort | uniq -c | awk '{ printf "%s%d times %s", (NR > 1 ? ", " : ""), $1, ($3 == "late" ? "not reached" : "exit status " $3) }')"
 done

@@ -12,7 +12,7 @@ in_guest="$bed/guest-exec $work/g.shell 20"
 
 # --- snapshots and block jobs by hand -----------------------------------------------------------------------------
 
-for point in redirected thawed guarded punch; do
+for point in redirected punch $(in_long thawed guarded); do
     why="somebody else"; [ $point != punch ] || why="XML of the domain" # with the guard, the base is still at rest
     while_at $point "$snapshot" 1 "$why"
     [ ! -e "$overlay" ] || fail "the overlay is still there"
@@ -74,7 +74,7 @@ still_paused ()         # as somebody wanted it
 
 while_at redirected "virsh suspend g" 1 "cannot thaw the guest"
 still_paused
-for point in punch committing moved; do
+for point in committing $(in_long punch moved); do
     while_at $point "virsh suspend g" 0
     if [ $point = moved ]; then check_home; else still_paused; fi # just then we had paused it ourselves
 done

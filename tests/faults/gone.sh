@@ -21,7 +21,7 @@ off ()                  # boot what is off and home
     check_home
 }
 
-for point in redirected guarded punch; do
+for point in guarded $(in_long redirected punch); do
     while_at $point "virsh managedsave g" 5 "not simply switched off"
     [ -e "$overlay" ] || fail "the overlay is gone"
     recover 5 "start it, then run"

@@ -177,7 +177,9 @@ victims ()              # POINT - in the short form: what has a test of its own 
         short-convert-*) return ;;
         short-*-redirected | short-*-pivot) echo vmcompact libvirtd host; return ;;
         short-*-committing | short-*-moved) echo vmcompact qemu host; return ;;
-        short-*-made | short-*-freeze | short-*-redirect | short-*-guarded | short-*-paused | short-*-resumed | short-*-home) return ;; # their neighbours
+        # their neighbours
+        short-*-prepare | short-*-made | short-*-freeze | short-*-redirect | short-*-guarded | short-*-punching | short-*-paused) return ;;
+        short-*-pivoted | short-*-resumed | short-*-removed | short-*-home) return ;;
         short-*) echo vmcompact; return ;;
     esac
     echo vmcompact qemu libvirtd host

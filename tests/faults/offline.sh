@@ -1,7 +1,7 @@
 # An image at rest, while something dies: the image is as good as before, nothing is left, and the next run does the rest.
 . "$(dirname "$0")/faults.sh"
 
-points="lock locked punch punching punched" nbd_points="locked punch punching"
+points="locked punch punched $(in_long lock punching)" nbd_points="locked punching $(in_long punch)"
 
 fresh ()                # FORMAT - an image of "g", which is off, with something to give back
 {
@@ -39,7 +39,7 @@ check_next ()           # FORMAT - the next run needs no --recover, and gives ba
 }
 
 for format in qcow2 raw; do
-    [ $format = qcow2 ] || ! in_short || { points="locked punching" nbd_points=punch; }
+    [ $format = qcow2 ] || ! in_short || { points=punching nbd_points=punch; }
     [ $format = qcow2 ] || { virsh -q undefine g; rm "$images/g.qcow2"; }
     define_guest g "$(disk_xml vda "$images/g.$format")"
     fresh $format

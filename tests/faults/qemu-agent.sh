@@ -30,7 +30,7 @@ taken=$(allocated "$image")
 
 # --- something dies -----------------------------------------------------------------------------------------------------
 
-for point in freezing frozen thawed; do
+for point in freezing frozen $(in_long thawed); do
     say "at $point: the run is killed; the keeper thaws"
     at $point "kill -9 \$pid" $run
     check_writing 7
@@ -73,7 +73,7 @@ nothing_freed
 
 export VMC_FAULT_ANSWER_MS=3000 VMC_FAULT_THAW_MS=2000
 run="$vmcompact --method=commit --freeze-timeout=1 g"
-for point in freezing frozen; do
+for point in frozen $(in_long freezing); do
     while_at $point "$in_guest 'killall -STOP qemu-ga'" 5 "the guest may be frozen, and qemu-guest-agent does not answer"
     guest g "killall -CONT qemu-ga"
     wait_until 5 no_process || fail "the keeper still waits"

@@ -87,7 +87,7 @@ for point in $(awk -v every="$(in_short && echo 2 || echo 1)" '!seen[$0]++ && n+
     guest g "sync" || fail "the guest does not write after a kill at $point of the recovery"
     recovers
 done
-for point in commit-offline define removed $(in_short || echo committed-offline remove home); do
+for point in commit-offline define removed $(in_long committed-offline remove home); do
     killed_at redirected
     virsh -q destroy g
     at "$point" 'kill -9 $pid' "$vmcompact" --recover

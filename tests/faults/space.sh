@@ -41,7 +41,7 @@ at prepare "$functions; fill_with $overlays/filler" $run
 expect_end 1 "No space left on device"
 check_overlays; check_home
 
-for point in thawed guarded punch; do
+for point in guarded $(in_long thawed punch); do
     say "the guest has no room in the overlay at: $point"
     at $point "$functions; fill_with $overlays/filler; wait_until 30 paused_by_error" $run
     expect_end 1 "low on space"
@@ -72,14 +72,14 @@ expect_text "$work/err" "ENOSPC"
 rm $state/filler
 check_overlays; check_home
 
-for point in prepared frozen redirected guarded; do
+for point in frozen guarded $(in_long prepared redirected); do
     say "no room for the journal from here on: $point"
     at $point "$functions; fill_with $state/filler" $run
     expect_end 1 "cannot keep the journal"
     rm $state/filler
     check_overlays; check_home
 done
-for point in punch committing pivot moved; do
+for point in punch pivot $(in_long committing moved); do
     say "no room for the journal from here on, too late to stop: $point"
     at $point "$functions; fill_with $state/filler; cp $state/*.journal $work/journal" $run
     expect_end 0

@@ -6,7 +6,7 @@ new_guest
 run="$vmcompact --method=commit g"
 qemu='$(cat /run/libvirt/qemu/g.pid)'
 
-for point in redirect commit pivot $(in_short || echo guarded committing); do
+for point in redirect commit pivot $(in_long guarded committing); do
     export VMC_FAULT_CALL_S=3
     while_at $point "kill -STOP $qemu" 5 "libvirt does not return from a call; when it answers again, run vmcompact --recover"
     unset VMC_FAULT_CALL_S

@@ -3,7 +3,7 @@
 
 reclaim ()              # NAME FORMAT DRIVER_ATTRIBUTES LAYOUT TARGET [SIZE_MIB DIRTY_MIB FILES_MIB]
 {
-    local image=$images/$1.$2 device=/dev/$5 size=${6:-768} dirty=${7:-400} files=${8:-100} before after
+    local image=$images/$1.$2 device=/dev/$5 size=${6:-512} dirty=${7:-250} files=${8:-50} before after
     case $4 in mbr | gpt) device=${device}1 ;; esac
     say "$2, $4 on $5, driver attributes: ${3:-none}"
     make_image "$1" "$2" "$size" "$dirty" "$files" "$4"
@@ -39,7 +39,7 @@ PY
 case $(basename "$0" .sh) in
     commit-large)
         reclaim g qcow2 "" mbr vda 8192 3481 400
-        reclaim h raw "" mbr vda 8192 3481 400 ;;
+        in_short || reclaim h raw "" mbr vda 8192 3481 400 ;;
     commit-raw) reclaim g raw "" mbr vda ;;
     commit-gpt) reclaim g qcow2 "cache='none'" gpt sda ;;
     commit-unmap) reclaim g qcow2 "discard='unmap'" disk vda ;;

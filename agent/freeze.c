@@ -179,6 +179,8 @@ int vmc_freeze_prepare (const struct vmc_freeze_params *params, const struct vmc
 		mmap (NULL, sizeof *freeze->progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (freeze->targets == NULL || freeze->progress == MAP_FAILED) {
 		free (freeze->targets);
+		if (freeze->progress != MAP_FAILED)
+			(void) munmap (freeze->progress, sizeof *freeze->progress);
 		*freeze = (struct vmc_freeze) {0};
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the freeze");
 	}
@@ -409,6 +411,18 @@ static int freeze_in_hurry (struct keeper *keeper, struct vmc_error *err)
 	return result;
 }
 
+/* An agent that stands still is waited for until we have frozen something, and from then on until the deadline. */
+static bool send_report (struct keeper *keeper)
+{
+	uint64_t since_ms = keeper->progress->since_ms, end_ms = since_ms + keeper->freeze->deadline_ms,
+		 now_ms = vmc_now_ms ();
+	struct pollfd entry = {.fd = keeper->fd, .events = POLLOUT};
+
+	if (since_ms != 0 && poll (&entry, 1, now_ms < end_ms ? (int) (end_ms - now_ms) : 0) <= 0)
+		return false;
+	return vmc_worker_report (keeper->fd, &keeper->report);
+}
+
 static int send_map (struct keeper *keeper, const struct vmc_extents *map, struct vmc_error *err)
 {
 	for (size_t i = 0; i < map->count; i += keeper->report.count) {
@@ -417,8 +431,8 @@ static int send_map (struct keeper *keeper, const struct vmc_extents *map, struc
 		keeper->report.kind = VMC_REPORT_RANGES_PART;
 		keeper->report.count = left < VMC_REPORT_RANGES ? (uint32_t) left : VMC_REPORT_RANGES;
 		memcpy (keeper->report.ranges, map->items + i, keeper->report.count * sizeof map->items[0]);
-		if (!vmc_worker_report (keeper->fd, &keeper->report))
-			return vmc_fail (err, VMC_FAILED, errno, "the agent is gone");
+		if (!send_report (keeper))
+			return vmc_fail (err, VMC_FAILED, errno, "the agent is gone, or stands still");
 	}
 	keeper->report.count = 0;
 	keeper->ranges += map->count;
@@ -527,7 +541,7 @@ void vmc_freeze_keeper (int fd, void *argument)
 		return;
 	}
 	keeper.report.kind = VMC_REPORT_FROZEN;
-	asked = vmc_worker_report (fd, &keeper.report) && wait_for_end (&keeper);
+	asked = send_report (&keeper) && wait_for_end (&keeper);
 	unbroken = thaw (&keeper);
 	frozen_ms = vmc_now_ms () - keeper.progress->since_ms;
 	keeper.report.flag =

@@ -295,19 +295,20 @@ int vmc_agent_zero (struct vmc_agent *agent, const char *filesystem, uint64_t re
 	return 0;
 }
 
-/* EARLY = those of WISHED that are in ANSWERED. False: that has others, too. */
+/* EARLY = ANSWERED. False: not each of that was wished for, and named once. */
 static bool take_early (const struct vmc_list *wished, const struct vmc_list *answered, struct vmc_list *early)
 {
 	struct vmc_name *names = early->items;
 
 	early->count = 0;
-	for (size_t i = 0; i < wished->count; i++) {
-		const struct vmc_name *name = (const struct vmc_name *) wished->items + i;
+	for (size_t i = 0; i < answered->count; i++) {
+		const struct vmc_name *name = (const struct vmc_name *) answered->items + i;
 
-		if (vmc_names_have (answered, name->name))
-			names[early->count++] = *name;
+		if (!vmc_names_have (wished, name->name) || vmc_names_have (early, name->name))
+			return false;
+		names[early->count++] = *name;
 	}
-	return early->count == answered->count;
+	return true;
 }
 
 int vmc_agent_freeze (struct vmc_agent *agent, struct vmc_freeze_params *params, unsigned timeout_ms, char *token,

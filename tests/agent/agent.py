@@ -2,6 +2,7 @@
 """The real agent over a UNIX socket, with a real ext4 on a loop device: every request, every way that a freeze ends, and
 everything that a host must not be able to do. Needs root; runs in a mount namespace of its own.
 """
+import ctypes
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import time
 import unittest
 
 AGENT = os.path.join(os.environ.get("top_builddir", "."), "vmcompact-agent")
+LIBC = ctypes.CDLL(None)
 MEDDLE = os.path.abspath(os.path.join(os.environ.get("top_builddir", "."), "tests/agent/meddle.so"))
 SIZE_MIB = 64
 
@@ -108,6 +110,7 @@ class AgentTest(unittest.TestCase):
     def tearDown(self):
         self.host.close()
         if self.agent.poll() is None:
+            self.agent.send_signal(signal.SIGCONT)
             self.agent.terminate()
         self.agent.wait(10)
         self.assertFalse(self.frozen(), "left frozen")
@@ -270,9 +273,12 @@ class AgentTest(unittest.TestCase):
         self.agent.wait(5)
         self.assertThaws(1)
 
-    def keeper(self):
+    def children(self):
         with open(f"/proc/{self.agent.pid}/task/{self.agent.pid}/children", encoding="ascii") as file:
-            return int(file.read().split()[0])
+            return file.read().split()
+
+    def keeper(self):
+        return int(self.children()[0])
 
     def test_killed_keeper_is_thawed_for_by_the_agent(self):
         token = self.freeze()["token"]
@@ -457,6 +463,36 @@ class AgentTest(unittest.TestCase):
             self.assertFalse(self.host.call("thaw", token=token)["held"])
         finally:
             sh("umount /sys/module")
+
+    def punched(self):
+        """A filesystem with 20,000 free ranges, more than the agent's socket has room for: its name."""
+        image, mount = self.dir + "/punched", self.dir + "/punched.mnt"
+        os.mkdir(mount)
+        sh(f"truncate -s 64M {image} && mkfs.ext4 -q -F -b 1024 {image}")
+        loop = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True).stdout.strip()
+        sh(f"mount {loop} {mount} && head -c 40M /dev/zero >{mount}/file && sync")
+        self.addCleanup(sh, f"umount {mount} && losetup -d {loop} && rmdir {mount} && rm {image}")
+        fd = os.open(mount + "/file", os.O_RDWR)
+        for block in range(0, 40000, 2):
+            if LIBC.fallocate(fd, 3, ctypes.c_long(block * 1024), ctypes.c_long(1024)) != 0:  # punch a hole, keep the size
+                self.fail("fallocate")
+        os.close(fd)
+        number = os.stat(loop).st_rdev
+        return f"{os.major(number)}:{os.minor(number)}", mount
+
+    def test_an_agent_that_stands_still_does_not_keep_it_frozen(self):
+        name, self.mount = self.punched()
+        self.addCleanup(setattr, self, "mount", type(self).mount)
+        number = self.host.send("freeze", session=self.host.session, disk=name, filesystems=[name], early=[], deadline_ms=3000)
+        while not self.children():
+            pass
+        os.kill(self.agent.pid, signal.SIGSTOP)
+        end = time.monotonic() + 10
+        while not self.frozen():
+            self.assertLess(time.monotonic(), end, "it was not frozen, so this proves nothing")
+        self.assertThaws(5)
+        os.kill(self.agent.pid, signal.SIGCONT)
+        self.assertIn("error", self.host.wait(number), "all of the map found room, so this proves nothing")
 
     def test_without_checksums_it_is_mapped_while_it_is_frozen(self):
         image, mount = self.dir + "/plain", self.dir + "/plain.mnt"

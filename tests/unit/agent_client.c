@@ -297,10 +297,20 @@ static void maps_another_early (int fd)
 	pause ();
 }
 
+static void maps_one_early_twice (int fd)
+{
+	greet (fd);
+	result (fd, id_of (hear (fd)),
+		"{\"token\":\"t\",\"frozen\":[\"1:1\",\"1:2\"],\"early\":[\"1:2\",\"1:2\"],\"ranges\":0,\"complete\":"
+		"true}");
+	pause ();
+}
+
 static void a_map_from_before_that_was_not_allowed_is_refused (void **state)
 {
 	(void) state;
 	expect_freeze (maps_another_early, -1, VMC_PROTOCOL, "something else");
+	expect_freeze (maps_one_early_twice, -1, VMC_PROTOCOL, "something else");
 }
 
 static void unknown_key (int fd)

@@ -161,6 +161,14 @@ static void with_checksums_the_map_may_be_from_before_the_freeze (void **state)
 	expect (true, true, "");
 }
 
+static void a_map_from_before_the_freeze_needs_the_reader (void **state)
+{
+	(void) state;
+	strcpy (early_name.name, "xfs");
+	early.count = 1;
+	expect (true, false, "/xfs: the agent's map of it is older than the freeze, and the reader cannot read it");
+}
+
 static void of_another_filesystem_it_does_not_matter (void **state)
 {
 	(void) state;
@@ -402,6 +410,7 @@ static const struct CMUnitTest tests[] = {
 	TRUST_TEST (the_agent_must_call_it_free_too),
 	TRUST_TEST (a_map_from_before_the_freeze_needs_checksums),
 	TRUST_TEST (with_checksums_the_map_may_be_from_before_the_freeze),
+	TRUST_TEST (a_map_from_before_the_freeze_needs_the_reader),
 	TRUST_TEST (of_another_filesystem_it_does_not_matter),
 	TRUST_TEST (another_uuid_is_another_filesystem),
 	TRUST_TEST (no_uuid_is_no_proof),

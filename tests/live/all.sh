@@ -1,8 +1,8 @@
-# A host with ten guests, compacted by cron: silent, one broken guest stops nobody, each by its own wishes, the one with most to give
+# A host with ten guests (in the short form seven), compacted by cron: silent, one broken guest stops nobody, each by its own wishes, the one with most to give
 # back first, nothing that would not end in time.
 . "$(dirname "$0")/../bed/bed.sh"
 
-count=10 dirty=80 files=20
+count=$(in_short && echo 7 || echo 10) dirty=80 files=20
 guest_memory=128
 metadata=urn:vmcompact:domain:1
 
@@ -39,12 +39,12 @@ for n in $(seq $count); do
 done
 for n in $(seq $count); do remember g$n; done
 
-say "one guest has no agent: nine are done, one sentence, the exit status of the worst"
+say "one guest has no agent: the others are done, one sentence, the exit status of the worst"
 cron 3 --min-reclaim=8M
 [ ! -s "$work/out" ] || fail "something on the standard output"
 [ "$(wc -l <"$work/err")" = 1 ] || { cat "$work/err" >&2; fail "not one sentence"; }
 expect_text "$work/err" "^vmcompact: g5 (vda): no agent"
-for n in 1 2 3 4 6 7 8 9 10; do came_back g$n; done
+for n in $(seq $count); do [ $n = 5 ] || came_back g$n; done
 [ $((before - $(allocated "$images/g5.qcow2"))) -lt 4194304 ] || fail "the broken one was touched"
 
 say "it is left out: by a pattern, by its own metadata; then nothing is wrong"
@@ -58,7 +58,7 @@ silent
 no_nightly g5
 remember g5 # an empty <metadata> stays
 
-say "all ten: silent, exit status 0, and each one's space is back"
+say "all: silent, exit status 0, and each one's space is back"
 mkdir "$work/metrics"
 printf 'min-reclaim = 8M\nmetrics-dir = %s\n' "$work/metrics" >"$work/conf"
 cron 0 --config="$work/conf"
@@ -67,8 +67,11 @@ for n in $(seq $count); do came_back g$n; check_same g$n; done
 [ "$(grep -c '^vmcompact_success{.*} 1$' "$work/metrics/vmcompact.prom")" = $count ] || fail "the metrics do not know ten that went well"
 expect_text "$work/metrics/vmcompact.prom" '^vmcompact_all_exit_status 0$'
 
-for n in 1 4 5 6 8 9 10; do check_files g$n /mnt; virsh -q destroy g$n; virsh -q undefine g$n; rm "$images/g$n.qcow2"; done
 guests="g2 g3 g7"
+for n in $(seq $count); do
+    case $guests in *g$n*) continue ;; esac
+    check_files g$n /mnt; virsh -q destroy g$n; virsh -q undefine g$n; rm "$images/g$n.qcow2"
+done
 for name in $guests; do remember $name; done
 
 say "the one with most to give back first, two at a time if that is asked for"

@@ -376,7 +376,8 @@ class AgentTest(unittest.TestCase):
         self.host.close()
         self.agent.terminate()
         self.agent.wait(10)
-        self.start(LD_PRELOAD=MEDDLE, MEDDLE_LOG=self.log, **environment)
+        self.start(LD_PRELOAD=MEDDLE, MEDDLE_LOG=self.log,
+                   ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0", **environment)
         self.host = Host(self.path)
         self.host.hello()
         if told:

@@ -412,15 +412,16 @@ static int freeze_in_hurry (struct keeper *keeper, struct vmc_error *err)
 }
 
 /* An agent that stands still is waited for until we have frozen something, and from then on until the deadline. */
-static bool send_report (struct keeper *keeper)
+static int send_report (struct keeper *keeper, struct vmc_error *err)
 {
 	uint64_t since_ms = keeper->progress->since_ms, end_ms = since_ms + keeper->freeze->deadline_ms,
 		 now_ms = vmc_now_ms ();
 	struct pollfd entry = {.fd = keeper->fd, .events = POLLOUT};
 
 	if (since_ms != 0 && poll (&entry, 1, now_ms < end_ms ? (int) (end_ms - now_ms) : 0) <= 0)
-		return false;
-	return vmc_worker_report (keeper->fd, &keeper->report);
+		return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "the agent stood still until the deadline");
+	return vmc_worker_report (keeper->fd, &keeper->report) ? 0
+							       : vmc_fail (err, VMC_FAILED, errno, "the agent is gone");
 }
 
 static int send_map (struct keeper *keeper, const struct vmc_extents *map, struct vmc_error *err)
@@ -431,8 +432,8 @@ static int send_map (struct keeper *keeper, const struct vmc_extents *map, struc
 		keeper->report.kind = VMC_REPORT_RANGES_PART;
 		keeper->report.count = left < VMC_REPORT_RANGES ? (uint32_t) left : VMC_REPORT_RANGES;
 		memcpy (keeper->report.ranges, map->items + i, keeper->report.count * sizeof map->items[0]);
-		if (!send_report (keeper))
-			return vmc_fail (err, VMC_FAILED, errno, "the agent is gone, or stands still");
+		if (send_report (keeper, err) < 0)
+			return -1;
 	}
 	keeper->report.count = 0;
 	keeper->ranges += map->count;
@@ -523,7 +524,10 @@ static int freeze_and_map (struct keeper *keeper, struct vmc_error *err)
 	    write_before (keeper->freeze, err) < 0 || check_wanted (keeper, err) < 0 ||
 	    freeze_in_hurry (keeper, err) < 0)
 		return -1;
-	return map_all (keeper, false, err);
+	if (map_all (keeper, false, err) < 0)
+		return -1;
+	keeper->report.kind = VMC_REPORT_FROZEN;
+	return send_report (keeper, err);
 }
 
 void vmc_freeze_keeper (int fd, void *argument)
@@ -540,8 +544,7 @@ void vmc_freeze_keeper (int fd, void *argument)
 		(void) vmc_worker_report (fd, &keeper.report);
 		return;
 	}
-	keeper.report.kind = VMC_REPORT_FROZEN;
-	asked = send_report (&keeper) && wait_for_end (&keeper);
+	asked = wait_for_end (&keeper);
 	unbroken = thaw (&keeper);
 	frozen_ms = vmc_now_ms () - keeper.progress->since_ms;
 	keeper.report.flag =

@@ -216,7 +216,8 @@ static int judge (struct judgement *judgement, struct vmc_extents *believed, cha
 		}
 		result = vmc_extents_intersect (&view->free, &judgement->proven, &here, err);
 		vmc_extents_clear (&view->free); /* a map may be large, and there are enough of them */
-	} else if (judgement->early) {           /* nobody asked for that */
+	} else if (judgement->early) {
+		/* nobody asked for that */
 		(void) snprintf (why, size,
 				 "the agent's map of it is older than the freeze, and the reader cannot read it");
 	} else {

@@ -485,10 +485,10 @@ class AgentTest(unittest.TestCase):
         name, self.mount = self.punched()
         self.addCleanup(setattr, self, "mount", type(self).mount)
         number = self.host.send("freeze", session=self.host.session, disk=name, filesystems=[name], early=[], deadline_ms=3000)
-        while not self.children():
-            pass
-        os.kill(self.agent.pid, signal.SIGSTOP)
         end = time.monotonic() + 10
+        while not self.children():
+            self.assertLess(time.monotonic(), end, "there is no keeper")
+        os.kill(self.agent.pid, signal.SIGSTOP)
         while not self.frozen():
             self.assertLess(time.monotonic(), end, "it was not frozen, so this proves nothing")
         self.assertThaws(5)

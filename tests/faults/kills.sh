@@ -3,7 +3,7 @@
 #   ROUNDS  how often each victim dies at each point                  KILLS   how many die at a random moment (default 4, in the short form 1)
 #   SEED    of the random moments (default 1)                         POINTS, VICTIMS, METHODS  only these
 #
-# Without ROUNDS, the short form: vmcompact dies once at each point, two of the others once at the points where it matters most.
+# Without ROUNDS, the short form: vmcompact dies once at most points, two of the others once at the points where it matters most.
 #
 # After each fault: the guest (booted anew if it died) writes within the freeze's deadline and a second; vmcompact --recover
 # ends well; XML and folder are as before, no journal, no process is left; the files from before, and every file of the writers

@@ -351,20 +351,26 @@ static void get_truth (struct file_source *inner, struct vmc_extents *truth)
 	vmc_extents_normalise (truth);
 }
 
+static void read_striped (const struct file_source *disk, struct vmc_reading *reading)
+{
+	struct vmc_claims claims;
+	struct vmc_claim claim;
+	struct vmc_error err;
+
+	make_claims (&claims, &claim);
+	if (read_claimed (disk, &claims, reading, &err) < 0)
+		fail_msg ("%s", err.text);
+}
+
 static void an_ext4_in_stripes_is_read_where_the_guest_says (void **state)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents truth = {0};
 	struct vmc_reading reading = {0};
 	struct file_source inner, disk;
-	struct vmc_claims claims;
-	struct vmc_claim claim;
-	struct vmc_error err;
 
 	(void) state;
 	make_striped (&inner, &disk, "");
-	make_claims (&claims, &claim);
-	if (read_claimed (&disk, &claims, &reading, &err) < 0)
-		fail_msg ("%s", err.text);
+	read_striped (&disk, &reading);
 	assert_int_equal (reading.view_count, 1);
 	assert_string_equal (reading.views[0].filesystem, "lv");
 	assert_string_equal (reading.views[0].why_not, "");
@@ -387,15 +393,10 @@ static void a_filesystem_without_checksums_is_told_as_such (void **state)
 {
 	struct vmc_reading reading = {0};
 	struct file_source inner, disk;
-	struct vmc_claims claims;
-	struct vmc_claim claim;
-	struct vmc_error err;
 
 	(void) state;
 	make_striped (&inner, &disk, "-O ^metadata_csum");
-	make_claims (&claims, &claim);
-	if (read_claimed (&disk, &claims, &reading, &err) < 0)
-		fail_msg ("%s", err.text);
+	read_striped (&disk, &reading);
 	assert_true (reading.views[0].usable);
 	assert_false (reading.views[0].checksums);
 	vmc_reading_clear (&reading);

@@ -144,19 +144,23 @@ static void the_agent_must_call_it_free_too (void **state)
 	assert_int_equal (result.items[1].length, 3 * MIB);
 }
 
+static void is_mapped_early (const char *name)
+{
+	strcpy (early_name.name, name);
+	early.count = 1;
+}
+
 static void a_map_from_before_the_freeze_needs_checksums (void **state)
 {
 	(void) state;
-	strcpy (early_name.name, "ext4");
-	early.count = 1;
+	is_mapped_early ("ext4");
 	expect (false, true, "/ext4: the agent's map of it is older than the freeze, and it has no checksums");
 }
 
 static void with_checksums_the_map_may_be_from_before_the_freeze (void **state)
 {
 	(void) state;
-	strcpy (early_name.name, "ext4");
-	early.count = 1;
+	is_mapped_early ("ext4");
 	view.checksums = true;
 	expect (true, true, "");
 }
@@ -164,16 +168,14 @@ static void with_checksums_the_map_may_be_from_before_the_freeze (void **state)
 static void a_map_from_before_the_freeze_needs_the_reader (void **state)
 {
 	(void) state;
-	strcpy (early_name.name, "xfs");
-	early.count = 1;
+	is_mapped_early ("xfs");
 	expect (true, false, "/xfs: the agent's map of it is older than the freeze, and the reader cannot read it");
 }
 
 static void of_another_filesystem_it_does_not_matter (void **state)
 {
 	(void) state;
-	strcpy (early_name.name, "other");
-	early.count = 1;
+	is_mapped_early ("other");
 	expect (true, true, "");
 }
 

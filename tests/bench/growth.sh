@@ -55,6 +55,19 @@ fragmented ()           # RANGES
     losetup -d "$loop"
 }
 
+punch_ranges ()         # RANGES - by vmcompact, and the same by themselves
+{
+    local round
+    for round in $(seq "$rounds"); do
+        fresh one raw
+        note "growth: free ranges, in place" "$1" "$(timed in_place raw)"
+        "$limits" ranges "$images/one.raw" "$images/copy.raw" >"$work/ranges"
+        [ "$round" != 1 ] || check_result "$images/copy.raw" raw
+        fresh one raw
+        note "growth: free ranges, limit: the punches alone" "$1" "$(timed punches raw)"
+    done
+}
+
 grow_ranges ()
 {
     local ranges
@@ -62,11 +75,7 @@ grow_ranges ()
         fragmented "$ranges"
         fresh one raw
         grow "growth: free ranges, until they are known" "$ranges" dry_run raw
-        note "growth: free ranges, in place" "$ranges" "$(timed in_place raw)"
-        "$limits" ranges "$images/one.raw" "$images/copy.raw" >"$work/ranges"
-        check_result "$images/copy.raw" raw
-        fresh one raw
-        note "growth: free ranges, limit: the punches alone" "$ranges" "$(timed punches raw)"
+        punch_ranges "$ranges"
         clear_room
     done
 }

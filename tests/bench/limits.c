@@ -5,7 +5,8 @@
  *   limits copy FROM TO [copy_file_range]      the data of FROM into TO, a new file, fsync; prints seconds=S MiB=N
  *   limits comb FILE TEETH                     make a file of TEETH blocks of 4 KiB, with a hole of the same size behind each
  *   limits moves DOMAIN TARGET OVERLAY...      move the running domain to the first overlay by a snapshot, from each to the next by a
- *                                              copy, and from the last back by a commit; prints seconds=S; the overlays are
+ *                                              copy, and from the last back by a commit; prints seconds=S, and snapshot_ms=N and
+ *                                              pivot_ms=N of the two calls of these for which writes are held; the overlays are
  *                                              there, each over the image, and the guest goes on all the time
  *
  * What fails ends with 1 and says what.
@@ -156,18 +157,23 @@ static void await_ready (virDomainPtr domain, const char *target)
 	} while (info.end == 0 || info.cur < info.end);
 }
 
-/* Ready a moment after all is copied. */
-static void pivot (virDomainPtr domain, const char *target)
+/* Ready a moment after all is copied. Returns how long the call took that succeeded, in seconds. */
+static double pivot (virDomainPtr domain, const char *target)
 {
+	double began;
+
 	await_ready (domain, target);
-	while (virDomainBlockJobAbort (domain, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) < 0)
+	for (began = now (); virDomainBlockJobAbort (domain, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) < 0;
+	     began = now ())
 		(void) usleep (LOOK_US);
+	return now () - began;
 }
 
-static void take_snapshot (virDomainPtr domain, const char *target, const char *overlay)
+static double take_snapshot (virDomainPtr domain, const char *target, const char *overlay)
 {
 	virDomainSnapshotPtr snapshot;
 	char xml[4096];
+	double began = now ();
 
 	(void) snprintf (xml, sizeof xml,
 			 "<domainsnapshot><disks><disk name='%s' snapshot='external'><source file='%s'/></disk></disks>"
@@ -180,6 +186,7 @@ static void take_snapshot (virDomainPtr domain, const char *target, const char *
 						       VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT);
 	must (snapshot != NULL, "snapshot");
 	(void) virDomainSnapshotFree (snapshot);
+	return now () - began;
 }
 
 static void copy_to (virDomainPtr domain, const char *target, const char *overlay)
@@ -192,26 +199,27 @@ static void copy_to (virDomainPtr domain, const char *target, const char *overla
 				  VIR_DOMAIN_BLOCK_COPY_SHALLOW | VIR_DOMAIN_BLOCK_COPY_REUSE_EXT |
 					  VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB) == 0,
 	      "block copy");
-	pivot (domain, target);
+	(void) pivot (domain, target);
 }
 
 static void move (const char *name, const char *target, char **overlays)
 {
-	double began = now ();
+	double began = now (), snapshot_s, pivot_s;
 	virConnectPtr connection = virConnectOpen (NULL);
 	virDomainPtr domain = connection ? virDomainLookupByName (connection, name) : NULL;
 
 	must (domain != NULL, "the domain");
-	take_snapshot (domain, target, *overlays++);
+	snapshot_s = take_snapshot (domain, target, *overlays++);
 	while (*overlays != NULL)
 		copy_to (domain, target, *overlays++);
 	must (virDomainBlockCommit (domain, target, NULL, NULL, 0,
 				    VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW) == 0,
 	      "block commit");
-	pivot (domain, target);
+	pivot_s = pivot (domain, target);
 	(void) virDomainFree (domain);
 	(void) virConnectClose (connection);
-	(void) printf ("seconds=%.3f\n", now () - began);
+	(void) printf ("seconds=%.3f snapshot_ms=%.0f pivot_ms=%.0f\n", now () - began, snapshot_s * 1000,
+		       pivot_s * 1000);
 }
 
 int main (int argc, char **argv)

@@ -10,6 +10,11 @@
  * A filesystem that somebody else has frozen answers FIFREEZE with EBUSY: then the whole freeze fails, and what was
  * frozen by us, and only that, is thawed.
  *
+ * FIFREEZE does not keep everybody from writing. Until Linux 6.15 a loop device with direct I/O allocates blocks of its file in a frozen
+ * ext4, which only warns (lo_rw_aio in drivers/block/loop.c took no part in file_start_write), and so may a file behind an iSCSI or
+ * NVMe target; and who thaws and freezes again meanwhile is not noticed. What was allocated like that is known to the kernel, but not yet
+ * on the disk. So nothing is called free that is not still free in a second map, from after the thaw.
+ *
  * Everything slow is done before: what the host proves by itself is mapped, of the rest the bitmaps are read, and the
  * filesystems are synced while they still run; the journal of an ext4 is emptied, so that FIFREEZE has little left to
  * write. What it then waits for most is RCU, once for each of three kinds of writers (freeze_super in fs/super.c,
@@ -209,6 +214,7 @@ void vmc_freeze_clear (struct vmc_freeze *freeze)
 	vmc_freeze_close (freeze);
 	vmc_stack_clear (&freeze->devices);
 	vmc_extents_clear (&freeze->map);
+	vmc_extents_clear (&freeze->map_again);
 	*freeze = (struct vmc_freeze) {0};
 }
 
@@ -460,7 +466,7 @@ static int map_one (struct keeper *keeper, const struct vmc_freeze_target *targe
 	return 0;
 }
 
-/* The agent has given it up, or has died. It says nothing before we have said that all are frozen. */
+/* The agent has given it up, or has died. It says nothing to a keeper that has not said that all are frozen, nor when it thaws. */
 static int check_wanted (const struct keeper *keeper, struct vmc_error *err)
 {
 	struct pollfd entry = {.fd = keeper->fd, .events = POLLIN};
@@ -468,19 +474,24 @@ static int check_wanted (const struct keeper *keeper, struct vmc_error *err)
 	return poll (&entry, 1, 0) == 0 ? 0 : vmc_fail (err, VMC_CANCELLED, ECANCELED, "the agent is gone");
 }
 
-/* Those that are mapped early, or the others, which are frozen. */
-static int map_all (struct keeper *keeper, bool early, struct vmc_error *err)
+enum when {
+	BEFORE, /* those that are mapped early */
+	FROZEN, /* the others */
+	AFTER   /* all */
+};
+
+static int map_all (struct keeper *keeper, enum when when, struct vmc_error *err)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents map = {0};
 
 	for (size_t i = 0; i < keeper->freeze->count; i++) {
 		const struct vmc_freeze_target *target = &keeper->freeze->targets[i];
 
-		if (target->early != early)
+		if (when != AFTER && target->early != (when == BEFORE))
 			continue;
 		if (map_one (keeper, target, &map, err) < 0)
 			return vmc_fail_in (err, "'%s'", target->mount_point);
-		if ((early ? check_wanted (keeper, err) : check_deadline (keeper, err)) < 0)
+		if ((when == FROZEN ? check_deadline (keeper, err) : check_wanted (keeper, err)) < 0)
 			return -1;
 	}
 	return send_map (keeper, &map, err);
@@ -520,11 +531,11 @@ static bool wait_for_end (const struct keeper *keeper)
 static int freeze_and_map (struct keeper *keeper, struct vmc_error *err)
 {
 	keeper->report.flag = true; /* the map is complete */
-	if (map_all (keeper, true, err) < 0 || read_before (keeper->freeze, err) < 0 ||
+	if (map_all (keeper, BEFORE, err) < 0 || read_before (keeper->freeze, err) < 0 ||
 	    write_before (keeper->freeze, err) < 0 || check_wanted (keeper, err) < 0 ||
 	    freeze_in_hurry (keeper, err) < 0)
 		return -1;
-	if (map_all (keeper, false, err) < 0)
+	if (map_all (keeper, FROZEN, err) < 0)
 		return -1;
 	keeper->report.kind = VMC_REPORT_FROZEN;
 	return send_report (keeper, err);
@@ -552,6 +563,33 @@ void vmc_freeze_keeper (int fd, void *argument)
 	keeper.report.kind = VMC_REPORT_DONE;
 	keeper.report.value = frozen_ms;
 	(void) vmc_worker_report (fd, &keeper.report);
+}
+
+/* --- after the thaw --------------------------------------------------------------------------- */
+
+void vmc_freeze_map_again (int fd, void *argument)
+{
+	struct vmc_freeze_progress nothing_is_frozen = {0};
+	struct keeper mapper = {.fd = fd, .freeze = argument, .progress = &nothing_is_frozen, .report.flag = true};
+
+	mapper.report.kind = map_all (&mapper, AFTER, &mapper.report.error) < 0 ? VMC_REPORT_FAILED : VMC_REPORT_DONE;
+	mapper.report.count = 0;
+	(void) vmc_worker_report (fd, &mapper.report);
+}
+
+int vmc_freeze_join_maps (struct vmc_freeze *freeze, struct vmc_error *err)
+{
+	VMC_CLEANUP_EXTENTS struct vmc_extents both = {0};
+
+	vmc_extents_normalise (&freeze->map_again);
+	if (vmc_extents_intersect (&freeze->map, &freeze->map_again, &both, err) < 0)
+		return -1;
+	vmc_extents_clear (&freeze->map);
+	vmc_extents_clear (&freeze->map_again);
+	freeze->map = both;
+	both = (struct vmc_extents) {0};
+	freeze->joined = true;
+	return 0;
 }
 
 /* --- the agent's side ------------------------------------------------------------------------- */

@@ -40,7 +40,9 @@ struct vmc_freeze {
 	bool held;                            /* how it ended */
 	uint64_t frozen_ms;                   /* how long, once it has ended */
 	bool complete;
-	struct vmc_extents map; /* of the disk */
+	struct vmc_extents map;       /* of the disk: what is free */
+	struct vmc_extents map_again; /* the same after the thaw */
+	bool joined;                  /* the first has only what the second had, too */
 };
 
 /* Check and open the filesystems that PARAMS names: mappable, each on the disk, children before their parents. TOLD: the devices
@@ -53,6 +55,14 @@ int vmc_freeze_prepare (const struct vmc_freeze_params *params, const struct vmc
  * VMC_REPORT_FROZEN, and at the end VMC_REPORT_DONE (value: ms frozen; flag: held) or VMC_REPORT_FAILED. It thaws when
  * it is told to (vmc_freeze_ask_thaw), when the parent dies, and at the deadline. */
 void vmc_freeze_keeper (int fd, void *argument);
+
+/* Another vmc_worker_main, for a freeze that has held: maps the filesystems of ARGUMENT once more. Reports VMC_REPORT_RANGES_PART... and
+ * VMC_REPORT_DONE or VMC_REPORT_FAILED. */
+void vmc_freeze_map_again (int fd, void *argument);
+
+/* Leave in the map of FREEZE what map_again has, too. */
+int vmc_freeze_join_maps (struct vmc_freeze *freeze, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
 
 /* Parent: tell the keeper to thaw. */
 void vmc_freeze_ask_thaw (struct vmc_worker *worker) __attribute__ ((nonnull));

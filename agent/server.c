@@ -5,8 +5,8 @@
  *   hello starts a session: what the last one left (a job, a freeze, a free map) ends first. Requests of another
  *   session are refused: bytes wait in a virtio port until an agent opens it, however long ago they were sent.
  *
- *   trim, zero and freeze start the worker; their answer is sent when it reports. One job at a time. After a freeze the
- *   worker stays, as its keeper, until thaw, the deadline, a hang-up or SIGTERM.
+ *   trim, zero, freeze and the first map start the worker; their answer is sent when it reports. One job at a time. After a freeze
+ *   the worker stays, as its keeper, until thaw, the deadline, a hang-up or SIGTERM.
  *
  * The loop sleeps without a time-out, except while a freeze lasts (its deadline, and some patience for the keeper) and
  * while output waits (virtio_console has been seen to lose the wake-up for writing).
@@ -45,10 +45,11 @@ struct server {
 	uint64_t started_ms;
 
 	struct vmc_worker worker;
-	enum vmc_method job; /* VMC_TRIM, VMC_ZERO or VMC_FREEZE while there is a worker */
+	enum vmc_method job; /* VMC_TRIM, VMC_ZERO, VMC_FREEZE or VMC_MAP while there is a worker */
 	uint64_t job_id;     /* the request that is not answered yet, if "asked" */
 	bool asked;
-	uint64_t thaw_id; /* the thaw that waits for the keeper, if "thaw_asked" */
+	uint64_t map_position; /* of the first map */
+	uint64_t thaw_id;      /* the thaw that waits for the keeper, if "thaw_asked" */
 	bool thaw_asked;
 	bool late; /* the keeper did not thaw in time, so we did */
 	struct vmc_freeze freeze;
@@ -98,6 +99,23 @@ static void answer_freeze (struct server *server)
 	free (early);
 }
 
+static int answer_map (struct server *server, uint64_t id, uint64_t position, struct vmc_error *err)
+{
+	const struct vmc_extents *all = &server->freeze.map;
+	struct vmc_map_result result = {0};
+	size_t left;
+
+	if (position > all->count)
+		return vmc_fail (err, VMC_USAGE, ERANGE, "the free map has only %zu ranges", all->count);
+	left = all->count - position;
+	/* Borrowed for the answer: not to be cleared. */
+	result.ranges.items = all->items + position;
+	result.ranges.count = left < VMC_MAP_PAGE_RANGES ? left : VMC_MAP_PAGE_RANGES;
+	result.next = position + result.ranges.count;
+	answer (server, id, VMC_MAP, &result);
+	return 0;
+}
+
 static void answer_thaw (struct server *server, uint64_t id)
 {
 	struct vmc_thaw_result result = {.held = server->freeze.held, .frozen_ms = server->freeze.frozen_ms};
@@ -126,7 +144,8 @@ static void finish_worker (struct server *server, bool kill_it)
 	if (server->thaw_asked)
 		answer_thaw (server, server->thaw_id);
 	server->thaw_asked = false;
-	vmc_freeze_close (&server->freeze);
+	if (!server->freeze.held || server->freeze.joined) /* else they are to be mapped once more */
+		vmc_freeze_close (&server->freeze);
 	vmc_extents_normalise (&server->freeze.map);
 }
 
@@ -141,24 +160,26 @@ static void keeper_done (struct server *server, const struct vmc_report *report)
 
 static void job_failed (struct server *server, const struct vmc_error *error)
 {
+	bool of_freeze = server->job == VMC_FREEZE || server->job == VMC_MAP;
+
 	if (server->asked)
 		answer_error (server, true, server->job_id, error);
 	server->asked = false;
-	if (server->job == VMC_FREEZE)
+	if (of_freeze)
 		server->freeze.active = server->freeze.held = false;
 	finish_worker (server, false);
-	if (server->job == VMC_FREEZE)
+	if (of_freeze)
 		vmc_freeze_clear (&server->freeze);
 }
 
 static void take_ranges (struct server *server, const struct vmc_report *report)
 {
+	struct vmc_extents *map = server->job == VMC_MAP ? &server->freeze.map_again : &server->freeze.map;
 	struct vmc_error ignored;
 
 	/* A range that finds no memory counts as used. */
 	for (uint32_t i = 0; i < report->count && i < VMC_REPORT_RANGES; i++)
-		if (vmc_extents_add (&server->freeze.map, report->ranges[i].start, report->ranges[i].length, &ignored) <
-		    0)
+		if (vmc_extents_add (map, report->ranges[i].start, report->ranges[i].length, &ignored) < 0)
 			server->freeze.complete = false;
 }
 
@@ -171,6 +192,16 @@ static void job_done (struct server *server, const struct vmc_report *report)
 		answer (server, server->job_id, VMC_TRIM, &trimmed);
 	else
 		answer (server, server->job_id, VMC_ZERO, &zeroed);
+	finish_worker (server, false);
+}
+
+static void mapped_again (struct server *server)
+{
+	struct vmc_error error;
+
+	if (vmc_freeze_join_maps (&server->freeze, &error) < 0 ||
+	    answer_map (server, server->job_id, server->map_position, &error) < 0)
+		answer_error (server, true, server->job_id, &error);
 	finish_worker (server, false);
 }
 
@@ -197,6 +228,8 @@ static void take_report (struct server *server, const struct vmc_report *report)
 	case VMC_REPORT_DONE:
 		if (server->job == VMC_FREEZE)
 			keeper_done (server, report);
+		else if (server->job == VMC_MAP)
+			mapped_again (server);
 		else
 			job_done (server, report);
 		break;
@@ -439,23 +472,20 @@ static int check_token (const struct server *server, const char *token, struct v
 static int do_map (struct server *server, uint64_t id, void *params, struct vmc_error *err)
 {
 	const struct vmc_map_params *map = params;
-	const struct vmc_extents *all = &server->freeze.map;
-	struct vmc_map_result result = {0};
-	size_t left;
 
 	if (check_token (server, map->token, err) < 0)
 		return -1;
 	if (server->freeze.active)
 		return vmc_fail (err, VMC_BUSY, EBUSY, "the free map can be had after the thaw");
-	if (map->position > all->count)
-		return vmc_fail (err, VMC_USAGE, ERANGE, "the free map has only %zu ranges", all->count);
-	left = all->count - map->position;
-	/* Borrowed for the answer: not to be cleared. */
-	result.ranges.items = all->items + map->position;
-	result.ranges.count = left < VMC_MAP_PAGE_RANGES ? left : VMC_MAP_PAGE_RANGES;
-	result.next = map->position + result.ranges.count;
-	answer (server, id, VMC_MAP, &result);
-	return 0;
+	if (server->freeze.joined)
+		return answer_map (server, id, map->position, err);
+	if (!server->freeze.held)
+		return vmc_fail (err, VMC_NOT_HELD, 0, "the freeze did not hold, so its free map says nothing");
+	if (must_be_idle (server, err) < 0)
+		return -1;
+	server->map_position = map->position;
+	vmc_extents_clear (&server->freeze.map_again); /* of one that died */
+	return start_job (server, id, VMC_MAP, vmc_freeze_map_again, &server->freeze, err);
 }
 
 static int do_thaw (struct server *server, uint64_t id, void *params, struct vmc_error *err)

@@ -345,8 +345,8 @@ static int take_page (const struct vmc_map_result *page, struct vmc_extents *map
 	return 0;
 }
 
-int vmc_agent_map (struct vmc_agent *agent, const char *token, uint64_t disk_bytes, struct vmc_extents *map,
-		   struct vmc_error *err)
+int vmc_agent_map (struct vmc_agent *agent, const char *token, uint64_t disk_bytes, unsigned timeout_ms,
+		   struct vmc_extents *map, struct vmc_error *err)
 {
 	struct vmc_map_params params = {0};
 	bool last = false;
@@ -358,8 +358,9 @@ int vmc_agent_map (struct vmc_agent *agent, const char *token, uint64_t disk_byt
 		uint64_t expected;
 		int result;
 
-		if (vmc_interrupt_check (err) < 0 || request (agent, VMC_MAP, &params, ANSWER_MS, &page, err) < 0)
+		if (vmc_interrupt_check (err) < 0 || request (agent, VMC_MAP, &params, timeout_ms, &page, err) < 0)
 			return -1;
+		timeout_ms = ANSWER_MS;
 		result = take_page (&page, map, err);
 		expected = params.position + page.ranges.count;
 		params.position = page.next;

@@ -69,8 +69,9 @@ int vmc_agent_freeze (struct vmc_agent *agent, struct vmc_freeze_params *params,
 int vmc_agent_thaw (struct vmc_agent *agent, const char *token, struct vmc_thaw_result *result, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* The free map of the freeze TOKEN, normalised, all of it inside [0, DISK_BYTES). */
-int vmc_agent_map (struct vmc_agent *agent, const char *token, uint64_t disk_bytes, struct vmc_extents *map,
-		   struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+/* The free map of the freeze TOKEN, which has held, normalised, all of it inside [0, DISK_BYTES): what was free then, and still is.
+ * TIMEOUT_MS: for the agent to map the filesystems once more. */
+int vmc_agent_map (struct vmc_agent *agent, const char *token, uint64_t disk_bytes, unsigned timeout_ms,
+		   struct vmc_extents *map, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 #endif

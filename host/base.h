@@ -52,6 +52,7 @@ struct vmc_base {
 	/* By qemu-guest-agent. */
 	struct vmc_reading look; /* of the disk, before the freeze */
 	struct vmc_freeze freeze;
+	long long writes; /* to the disk, when all was frozen */
 };
 
 #define VMC_BASE_INIT(run_, facts_, report_) \

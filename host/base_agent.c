@@ -1,7 +1,8 @@
 /* base_agent.c - base.h with our agent in the guest: it freezes, with a deadline that it keeps itself, and is the second witness
  *
  * Hung up on, it thaws by itself. Its map of what the reader reads, too, it may take just before the freeze: what becomes free or used
- * until then, the reader sees in the base.
+ * until then, the reader sees in the base. It maps once more after the thaw: what was allocated in spite of the freeze (agent/freeze.c)
+ * may be in the base without any trace there that it is used.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,19 @@
 #include "clock.h"
 #include "trust.h"
 
-#define FREEZE_ANSWER_MS 300000 /* the agent maps and syncs first: a busy guest, or one of 16 TiB, takes its time */
+#define MAP_MS 300000 /* to map and to sync: a busy guest, or one of 16 TiB, takes its time */
 
 static void add_name (struct vmc_list *list, const struct vmc_filesystem *filesystem)
 {
 	memcpy (((struct vmc_name *) list->items)[list->count++].name, filesystem->filesystem,
 		sizeof filesystem->filesystem);
+}
+
+static unsigned patience_ms (const struct vmc_base *base)
+{
+	unsigned ms = vmc_run_patience_ms (base->run);
+
+	return ms < MAP_MS ? ms : MAP_MS;
 }
 
 static int freeze (struct vmc_base *base, struct vmc_error *err)
@@ -26,7 +34,6 @@ static int freeze (struct vmc_base *base, struct vmc_error *err)
 	struct vmc_freeze_params params = {.filesystems.items = names,
 					   .early.items = early,
 					   .deadline_ms = base->run->options->freeze_timeout_ms};
-	unsigned patience_ms;
 
 	vmc_text_copy (params.disk, sizeof params.disk, facts->guest_disk->device);
 	for (size_t i = 0; i < facts->filesystem_count; i++) {
@@ -37,11 +44,8 @@ static int freeze (struct vmc_base *base, struct vmc_error *err)
 		if (vmc_trust_reads (facts, filesystem))
 			add_name (&params.early, filesystem);
 	}
-	patience_ms = vmc_run_patience_ms (base->run);
 	base->early.items = base->early_names;
-	if (vmc_agent_freeze (base->run->agent, &params,
-			      patience_ms < FREEZE_ANSWER_MS ? patience_ms : FREEZE_ANSWER_MS, base->token,
-			      &base->early, err) == 0)
+	if (vmc_agent_freeze (base->run->agent, &params, patience_ms (base), base->token, &base->early, err) == 0)
 		return 0;
 	vmc_run_drop_agent (base->run); /* whatever it did: it thaws now */
 	return vmc_run_check (base->run, err) < 0 ? -1 : vmc_fail_in (err, "cannot freeze the guest");
@@ -80,7 +84,8 @@ static int find_free (struct vmc_base *base, struct vmc_error *err)
 {
 	struct vmc_disk_report *report = base->report;
 
-	if (vmc_agent_map (base->run->agent, base->token, report->virtual_bytes, &base->agent_map, err) < 0 ||
+	if (vmc_agent_map (base->run->agent, base->token, report->virtual_bytes, patience_ms (base), &base->agent_map,
+			   err) < 0 ||
 	    read_base (base, err) < 0)
 		return -1;
 	if (vmc_trust (base->facts, &base->reading, &base->agent_map, &base->early, &base->free, report, err) < 0)

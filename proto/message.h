@@ -13,7 +13,7 @@
 #include "fields.h"
 #include "stack.h"
 
-#define VMC_PROTOCOL_VERSION 3
+#define VMC_PROTOCOL_VERSION 4
 #define VMC_CHANNEL_NAME "org.vmcompact.agent.0"
 
 enum vmc_method {

@@ -484,7 +484,7 @@ static int get_map (struct vmc_extents *map, struct vmc_error *err)
 	int got;
 
 	assert_non_null (agent);
-	got = vmc_agent_map (agent, "t", 1000000, map, err);
+	got = vmc_agent_map (agent, "t", 1000000, 5000, map, err);
 	end (agent);
 	return got;
 }

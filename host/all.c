@@ -3,7 +3,7 @@
  *   list       the domains, but those that are left out by name or by their own metadata
  *   survey     a dry run of each: what could it give back, and where do its images lie?
  *   night      schedule.c says who is next; each is compacted by a process of its own, which is this program with that one domain,
- *              and writes its own report, history and log
+ *              and writes its own report, history and log; what an earlier run has left away from home is brought home first
  *   end        the summary, the metrics, the exit status of the worst
  *
  * One that hangs, crashes or fails stops nobody else. This process itself touches no domain: killed at any point it leaves nothing
@@ -233,15 +233,34 @@ static void add_limits (struct arguments *arguments, const struct vmc_options *o
 		add (arguments, "--bandwidth=%llu", (unsigned long long) options->wish.bandwidth_bytes_per_s >> 20);
 }
 
+static void add_program (struct arguments *arguments, const struct vmc_options *options)
+{
+	memset (arguments, 0, sizeof *arguments);
+	add_word (arguments, "/proc/self/exe");
+	add_word (arguments, "--config=/dev/null");
+	add_text (arguments, "--connect", options->uri);
+}
+
+/* It is only to be brought home. */
+static void prepare_way_home (struct arguments *arguments, const struct night *night, const struct guest *guest)
+{
+	const struct vmc_options *options = night->options;
+
+	add_program (arguments, options);
+	add_word (arguments, "--recover");
+	add_if (arguments, options->json, "--json");
+	add_if (arguments, options->quiet, "--quiet");
+	add_if (arguments, options->verbose, "--verbose");
+	add_word (arguments, "--");
+	add_word (arguments, guest->uuid);
+}
+
 static void prepare (struct arguments *arguments, const struct night *night, const struct guest *guest, bool survey)
 {
 	const struct vmc_options *options = night->options;
 	static const char *const when[] = {"--progress=auto", "--progress=always", "--progress=never"};
 
-	memset (arguments, 0, sizeof *arguments);
-	add_word (arguments, "/proc/self/exe");
-	add_word (arguments, "--config=/dev/null");
-	add_text (arguments, "--connect", options->uri);
+	add_program (arguments, options);
 	add_method (arguments, options, guest);
 	add_limits (arguments, options, guest);
 	add_text (arguments, "--overlay-dir", options->overlay_dir);
@@ -264,12 +283,15 @@ static void survey_guests (struct night *night)
 
 	for (size_t i = 0; i < night->count && !vmc_interrupted (); i++) {
 		VMC_CLEANUP_HISTORY struct vmc_history history = {0};
-		uint64_t allocated_bytes;
+		struct vmc_task *task = &night->tasks[i];
+		uint64_t copied_bytes;
 
 		prepare (&arguments, night, &night->guests[i], true);
-		vmc_survey (arguments.words, &night->tasks[i], &allocated_bytes);
+		vmc_survey (arguments.words, task, &copied_bytes);
 		vmc_history_read (night->guests[i].uuid, &history);
-		night->tasks[i].expected_ms = vmc_schedule_expect (history.runs_ms, VMC_HISTORY_RUNS, allocated_bytes);
+		task->expected_ms = vmc_schedule_expect (history.runs_ms, VMC_HISTORY_RUNS, copied_bytes);
+		if (task->stranded) /* also one whose own time comes too late */
+			task->state = VMC_TASK_WAITING;
 	}
 }
 
@@ -295,13 +317,31 @@ static unsigned jobs_at_once (const struct night *night)
 	return night->options->jobs < most ? night->options->jobs : most;
 }
 
+/* libvirt says that it knows no such domain. */
+static bool is_gone (const struct night *night, const char *uuid)
+{
+	virDomainPtr domain = VMC_LIBVIRT (virDomainLookupByUUIDString (night->connection->handle, uuid));
+
+	if (domain == NULL)
+		return virGetLastErrorCode () == VIR_ERR_NO_DOMAIN;
+	(void) virDomainFree (domain);
+	return false;
+}
+
 static void begin (struct night *night, size_t i)
 {
 	struct guest *guest = &night->guests[i];
 	struct arguments arguments;
 	struct vmc_error why;
 
-	prepare (&arguments, night, guest, false);
+	if (is_gone (night, guest->uuid)) { /* since the list was made */
+		night->tasks[i].state = VMC_TASK_GONE;
+		return;
+	}
+	if (night->tasks[i].home_only)
+		prepare_way_home (&arguments, night, guest);
+	else
+		prepare (&arguments, night, guest, false);
 	guest->began_s = (uint64_t) time (NULL);
 	night->tasks[i].state = VMC_TASK_RUNNING;
 	if (vmc_process_start_run (&guest->process, arguments.words, &why) == 0)
@@ -396,7 +436,7 @@ static void run_night (struct night *night)
 
 static void print_summary (const struct night *night)
 {
-	size_t done = 0, failed = 0, late = 0;
+	size_t count = night->count, done = 0, failed = 0, late = 0;
 	uint64_t took_s = (vmc_now_ms () - night->began_ms + 500) / 1000;
 	char size[16];
 
@@ -406,6 +446,7 @@ static void print_summary (const struct night *night)
 		done += night->tasks[i].state == VMC_TASK_DONE && night->guests[i].exit_status == 0;
 		failed += night->tasks[i].state == VMC_TASK_DONE && night->guests[i].exit_status != 0;
 		late += night->tasks[i].state == VMC_TASK_LATE;
+		count -= night->tasks[i].state == VMC_TASK_GONE;
 		if (night->tasks[i].state == VMC_TASK_LATE)
 			(void) printf ("%s\n      left for another time, because %s\n", night->guests[i].name,
 				       night->tasks[i].opens_s > time (NULL) ? "its own time comes later"
@@ -413,7 +454,7 @@ static void print_summary (const struct night *night)
 	}
 	(void) printf ("%zu domains: %zu done, %zu failed, %zu left for another time, %zu not begun; %s reclaimed in "
 		       "%llu:%02llu\n",
-		       night->count, done, failed, late, night->count - done - failed - late,
+		       count, done, failed, late, count - done - failed - late,
 		       vmc_text_size (size, night->reclaimed_bytes), (unsigned long long) took_s / 60,
 		       (unsigned long long) took_s % 60);
 }
@@ -421,16 +462,12 @@ static void print_summary (const struct night *night)
 /* Domains that have been undefined for long need no history any more. */
 static void forget_gone (void *opaque, const struct vmc_history *history)
 {
-	struct night *night = opaque;
-	virDomainPtr domain;
+	const struct night *night = opaque;
 
 	for (size_t i = 0; i < history->count; i++)
 		if (history->disks[i].time_s + FORGET_S > (uint64_t) time (NULL))
 			return;
-	domain = VMC_LIBVIRT (virDomainLookupByUUIDString (night->connection->handle, history->uuid));
-	if (domain != NULL)
-		(void) virDomainFree (domain);
-	else if (virGetLastErrorCode () == VIR_ERR_NO_DOMAIN)
+	if (is_gone (night, history->uuid))
 		vmc_history_forget (history->uuid);
 }
 

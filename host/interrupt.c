@@ -3,24 +3,31 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "fault.h"
 
 static volatile sig_atomic_t noted, stuck_status = 1;
+static char stuck_subject[VMC_TEXT_SIZE] = "vmcompact: ";
 
 static void note (int number)
 {
 	noted = number;
 }
 
+/* A sentence in three parts, at once. */
 static void end_stuck (int number)
 {
-	static const char done[] = "vmcompact: libvirt does not return from a call; there is nothing to recover\n";
-	static const char open[] =
-		"vmcompact: libvirt does not return from a call; when it answers again, run vmcompact --recover\n";
-	ssize_t ignored = stuck_status == 1 ? write (2, done, sizeof done - 1) : write (2, open, sizeof open - 1);
+	static const char said[] = "libvirt does not return from a call; ", done[] = "there is nothing to recover\n",
+			  open[] = "when it answers again, run vmcompact --recover\n";
+	const char *end = stuck_status == 1 ? done : open;
+	const struct iovec parts[] = {{.iov_base = stuck_subject, .iov_len = strlen (stuck_subject)},
+				      {.iov_base = (char *) said, .iov_len = sizeof said - 1},
+				      {.iov_base = (char *) end, .iov_len = strlen (end)}};
+	ssize_t ignored = writev (2, parts, sizeof parts / sizeof parts[0]);
 
 	(void) number;
 	(void) ignored;
@@ -58,6 +65,11 @@ void vmc_deadline_begin (void)
 void vmc_deadline_end (void)
 {
 	(void) alarm (0);
+}
+
+void vmc_deadline_names (const char *domain)
+{
+	(void) snprintf (stuck_subject, sizeof stuck_subject, "vmcompact: %s: ", domain);
 }
 
 void vmc_deadline_means (enum vmc_code code)

@@ -24,6 +24,9 @@ void vmc_deadline_end (void);
 
 #define VMC_CALL_MAX_S 180
 
+/* That sentence names DOMAIN from now on, which is escaped already. */
+void vmc_deadline_names (const char *domain) __attribute__ ((nonnull));
+
 /* The exit status of an end by deadline is that of CODE: is there something to recover by now? */
 void vmc_deadline_means (enum vmc_code code);
 

@@ -1,7 +1,8 @@
 /* metrics.c - see metrics.h
  *
- * The text format of Prometheus: for each metric its help, its type, and a line for each disk. No line has a time of its own: the
- * collector refuses files that do. A number that is not known has no line.
+ * The text format of Prometheus: for each metric its help, its type, and a line for each disk. No line has a time of its own, and
+ * none is there twice: the collector refuses files that do. So of two domains that have had the same name, the one that ran last
+ * counts. A number that is not known has no line.
  */
 #include "metrics.h"
 
@@ -42,11 +43,74 @@ static const struct metric {
 };
 #define N_METRICS (sizeof metrics / sizeof metrics[0])
 
-/* One metric of all disks. */
-struct page {
-	FILE *out;
-	const struct metric *metric; /* NULL: success */
+/* One disk of one domain. */
+struct row {
+	char domain[VMC_NAME_SIZE * 4];
+	struct vmc_history_disk disk;
 };
+
+struct rows {
+	struct row *items;
+	size_t count;
+	bool incomplete; /* there was no memory */
+};
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+static void add_rows (void *opaque, const struct vmc_history *history)
+{
+	struct rows *rows = opaque;
+	struct row *items = reallocarray (rows->items, rows->count + history->count + 1, sizeof *items);
+
+	if (items == NULL) {
+		rows->incomplete = true;
+		return;
+	}
+	rows->items = items;
+	for (size_t i = 0; i < history->count; i++) {
+		struct row *row = &items[rows->count++];
+
+		(void) snprintf (row->domain, sizeof row->domain, "%s", history->domain);
+		row->disk = history->disks[i];
+	}
+}
+
+static bool are_same (const struct row *one, const struct row *other)
+{
+	return strcmp (one->domain, other->domain) == 0 && strcmp (one->disk.target, other->disk.target) == 0;
+}
+
+/* By domain and disk; the younger one first. */
+static int compare (const void *one_row, const void *other_row)
+{
+	const struct row *one = one_row, *other = other_row;
+	int result = strcmp (one->domain, other->domain);
+
+	if (result == 0)
+		result = strcmp (one->disk.target, other->disk.target);
+	if (result == 0)
+		result = (one->disk.time_s < other->disk.time_s) - (one->disk.time_s > other->disk.time_s);
+	return result;
+}
+
+static int read_rows (struct rows *rows, struct vmc_error *err)
+{
+	size_t kept = 0;
+
+	if (vmc_history_list (add_rows, rows, err) < 0)
+		return -1;
+	if (rows->incomplete)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the metrics");
+	if (rows->count > 0)
+		qsort (rows->items, rows->count, sizeof *rows->items, compare);
+	for (size_t i = 0; i < rows->count; i++)
+		if (i == 0 || !are_same (&rows->items[kept - 1], &rows->items[i]))
+			rows->items[kept++] = rows->items[i];
+	rows->count = kept;
+	return 0;
+}
+
+/* --- text ------------------------------------------------------------------------------------- */
 
 static void print_label (FILE *out, const char *value)
 {
@@ -57,33 +121,13 @@ static void print_label (FILE *out, const char *value)
 	}
 }
 
-static void print_line (FILE *out, const char *name, const struct vmc_history *history,
-			const struct vmc_history_disk *disk, double value)
+static void print_line (FILE *out, const char *name, const struct row *row, double value)
 {
 	(void) fprintf (out, "vmcompact_%s{domain=\"", name);
-	print_label (out, history->domain);
+	print_label (out, row->domain);
 	(void) fprintf (out, "\",disk=\"");
-	print_label (out, disk->target);
+	print_label (out, row->disk.target);
 	(void) fprintf (out, "\"} %.15g\n", value);
-}
-
-static void print_domain (void *opaque, const struct vmc_history *history)
-{
-	const struct page *page = opaque;
-
-	for (size_t i = 0; i < history->count; i++) {
-		const struct vmc_history_disk *disk = &history->disks[i];
-		uint64_t value;
-
-		if (page->metric == NULL) {
-			print_line (page->out, "success", history, disk, strcmp (disk->result, "done") == 0);
-			continue;
-		}
-		value = *(const uint64_t *) ((const char *) disk + page->metric->offset);
-		if (value != VMC_UNKNOWN)
-			print_line (page->out, page->metric->name, history, disk,
-				    (double) value / page->metric->divisor);
-	}
 }
 
 static void print_head (FILE *out, const char *name, const char *type, const char *help)
@@ -104,41 +148,51 @@ static void print_all (FILE *out)
 	(void) fprintf (out, "vmcompact_all_exit_status %d\n", exit_status);
 }
 
-static int print_disks (FILE *out, struct vmc_error *err)
+static void print_metric (FILE *out, const struct metric *metric, const struct rows *rows)
 {
-	struct page page = {.out = out};
+	print_head (out, metric->name, metric->type, metric->help);
+	for (size_t i = 0; i < rows->count; i++) {
+		const struct row *row = &rows->items[i];
+		uint64_t value = *(const uint64_t *) ((const char *) &row->disk + metric->offset);
 
-	print_head (out, "success", "gauge", "1 if the last run on the disk went well, else 0.");
-	if (vmc_history_list (print_domain, &page, err) < 0)
-		return -1;
-	for (size_t i = 0; i < N_METRICS; i++) {
-		page.metric = &metrics[i];
-		print_head (out, page.metric->name, page.metric->type, page.metric->help);
-		if (vmc_history_list (print_domain, &page, err) < 0)
-			return -1;
+		if (value != VMC_UNKNOWN)
+			print_line (out, metric->name, row, (double) value / metric->divisor);
 	}
-	return 0;
 }
 
-char *vmc_metrics_text (struct vmc_error *err)
+static void print_disks (FILE *out, const struct rows *rows)
+{
+	print_head (out, "success", "gauge", "1 if the last run on the disk went well, else 0.");
+	for (size_t i = 0; i < rows->count; i++)
+		print_line (out, "success", &rows->items[i], strcmp (rows->items[i].disk.result, "done") == 0);
+	for (size_t i = 0; i < N_METRICS; i++)
+		print_metric (out, &metrics[i], rows);
+}
+
+static char *print_text (const struct rows *rows, struct vmc_error *err)
 {
 	char *text = NULL;
 	size_t length = 0;
 	FILE *out = open_memstream (&text, &length);
-	int result;
 
-	if (out == NULL) {
-		(void) vmc_fail (err, VMC_FAILED, errno, "no memory for the metrics");
-		return NULL;
+	if (out != NULL) {
+		print_disks (out, rows);
+		print_all (out);
 	}
-	result = print_disks (out, err);
-	print_all (out);
-	if (fclose (out) != 0 && result == 0)
-		result = vmc_fail (err, VMC_FAILED, errno, "no memory for the metrics");
-	if (result == 0)
+	if (out != NULL && fclose (out) == 0)
 		return text;
+	(void) vmc_fail (err, VMC_FAILED, errno, "no memory for the metrics");
 	free (text);
 	return NULL;
+}
+
+char *vmc_metrics_text (struct vmc_error *err)
+{
+	struct rows rows = {0};
+	char *text = read_rows (&rows, err) == 0 ? print_text (&rows, err) : NULL;
+
+	free (rows.items);
+	return text;
 }
 
 int vmc_metrics_write (const char *directory, struct vmc_error *err)

@@ -214,7 +214,7 @@ static void print_error (const char *domain, const char *target, const struct vm
 			target ? ")" : "", error->text, *name ? " (" : "", name, *name ? ")" : "");
 }
 
-int vmc_report_print (const struct vmc_report *report, const struct vmc_options *options)
+static int print_output (const struct vmc_report *report, const struct vmc_options *options)
 {
 	if (options->json && print_json (report, options) < 0)
 		return -1;
@@ -223,12 +223,17 @@ int vmc_report_print (const struct vmc_report *report, const struct vmc_options 
 		if (options->verbose || options->dry_run)
 			print_reasons (report);
 	}
-	if (fflush (stdout) != 0)
-		return -1;
+	return fflush (stdout) == 0 ? 0 : -1;
+}
+
+int vmc_report_print (const struct vmc_report *report, const struct vmc_options *options)
+{
+	int result = print_output (report, options); /* if that has no room, the errors may have */
+
 	if (report->failed)
 		print_error (title (report, options), NULL, &report->error);
 	for (size_t i = 0; i < report->count; i++)
 		if (report->disks[i].failed)
 			print_error (title (report, options), report->disks[i].target, &report->disks[i].error);
-	return 0;
+	return result;
 }

@@ -261,6 +261,7 @@ static int run_domain (struct vmc_run *run, struct vmc_connection *connection, c
 		return -1;
 	memcpy (report->domain, run->domain.name, sizeof report->domain);
 	memcpy (report->uuid, run->domain.uuid, sizeof report->uuid);
+	vmc_deadline_names (report->domain);
 	report->active = run->domain.handle != NULL && VMC_LIBVIRT (virDomainIsActive (run->domain.handle)) == 1;
 	lock = vmc_lock_domain (run->domain.uuid, options->lock_wait_ms, err);
 	if (lock < 0)

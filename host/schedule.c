@@ -4,7 +4,7 @@
 #include <time.h>
 
 #define FIRST_MS 60000                          /* a run of which nothing is known takes at least this, */
-#define FIRST_BYTES_PER_S (UINT64_C (50) << 20) /* and copies everything, at the pace of an old disk */
+#define FIRST_BYTES_PER_S (UINT64_C (50) << 20) /* and copies what it has to at the pace of an old disk */
 
 static bool share_place (const struct vmc_task *one, const struct vmc_task *other)
 {
@@ -34,6 +34,24 @@ static bool is_late (const struct vmc_task *task, int64_t now_s)
 	return task->closes_s != 0 && begins_s + (int64_t) (task->expected_ms + 999) / 1000 > task->closes_s;
 }
 
+/* What the clock says of one that waits. */
+static void look_at_clock (struct vmc_task *task, int64_t now_s)
+{
+	bool late = is_late (task, now_s);
+
+	if (task->stranded)
+		task->home_only = late || task->opens_s > now_s;
+	else if (late)
+		task->state = VMC_TASK_LATE;
+}
+
+static bool goes_before (const struct vmc_task *task, const struct vmc_task *other)
+{
+	if (task->stranded != other->stranded)
+		return task->stranded;
+	return task->reclaimable_bytes > other->reclaimable_bytes;
+}
+
 int vmc_schedule_next (struct vmc_task *tasks, size_t count, int64_t now_s, unsigned jobs, int64_t *wake_s)
 {
 	unsigned running = 0;
@@ -43,15 +61,14 @@ int vmc_schedule_next (struct vmc_task *tasks, size_t count, int64_t now_s, unsi
 	for (size_t i = 0; i < count; i++) {
 		struct vmc_task *task = &tasks[i];
 
-		if (task->state == VMC_TASK_WAITING && is_late (task, now_s))
-			task->state = VMC_TASK_LATE;
+		if (task->state == VMC_TASK_WAITING)
+			look_at_clock (task, now_s);
 		running += task->state == VMC_TASK_RUNNING;
 		if (task->state != VMC_TASK_WAITING)
 			continue;
-		if (task->opens_s > now_s)
+		if (task->opens_s > now_s && !task->home_only)
 			*wake_s = *wake_s == 0 || task->opens_s < *wake_s ? task->opens_s : *wake_s;
-		else if (!is_blocked (tasks, count, task) &&
-			 (best < 0 || task->reclaimable_bytes > tasks[best].reclaimable_bytes))
+		else if (!is_blocked (tasks, count, task) && (best < 0 || goes_before (task, &tasks[best])))
 			best = (int) i;
 	}
 	return running < jobs ? best : -1;
@@ -84,7 +101,7 @@ void vmc_schedule_window (int64_t now_s, int from, int until, int64_t *opens_s, 
 	*closes_s = *opens_s == now_s ? next_until : vmc_schedule_at (next_from, until);
 }
 
-uint64_t vmc_schedule_expect (const uint64_t *runs_ms, size_t count, uint64_t allocated_bytes)
+uint64_t vmc_schedule_expect (const uint64_t *runs_ms, size_t count, uint64_t copied_bytes)
 {
 	uint64_t longest = 0;
 
@@ -92,5 +109,5 @@ uint64_t vmc_schedule_expect (const uint64_t *runs_ms, size_t count, uint64_t al
 		longest = runs_ms[i] > longest ? runs_ms[i] : longest;
 	if (longest > 0)
 		return longest + longest / 4;
-	return FIRST_MS + allocated_bytes / FIRST_BYTES_PER_S * 1000;
+	return FIRST_MS + copied_bytes / FIRST_BYTES_PER_S * 1000;
 }

@@ -19,12 +19,14 @@ struct vmc_task {
 	dev_t places[VMC_TASK_PLACES_MAX]; /* the storage that its images lie on */
 	size_t place_count;                /* 0: not known */
 	bool alone;                        /* nobody else may work on its storage at the same time */
-	enum { VMC_TASK_WAITING, VMC_TASK_RUNNING, VMC_TASK_DONE, VMC_TASK_LATE } state;
+	bool stranded;                     /* an earlier run has left it away from home */
+	bool home_only;                    /* no time for more than that: set by vmc_schedule_next */
+	enum { VMC_TASK_WAITING, VMC_TASK_RUNNING, VMC_TASK_DONE, VMC_TASK_LATE, VMC_TASK_GONE } state;
 };
 
 /* The one of COUNT TASKS to begin at NOW_S while at most JOBS are at work: the one with most to give back of those that may begin, will
- * have ended in time, and do not share storage that can serve but one. Those that can no longer end in time become VMC_TASK_LATE. -1:
- * none now; then *WAKE_S is when the next one may begin, or 0 if that hangs on another one's end, or on nothing. */
+ * have ended in time, and do not share storage that can serve but one. Those that can no longer end in time become VMC_TASK_LATE. Those
+ * that are stranded go before all others, at any time: their images grow until they are home. -1: none now; then *WAKE_S is when the next one may begin, or 0 if that hangs on another one's end, or on nothing. */
 int vmc_schedule_next (struct vmc_task *tasks, size_t count, int64_t now_s, unsigned jobs, int64_t *wake_s)
 	__attribute__ ((nonnull (5)));
 
@@ -36,8 +38,7 @@ int64_t vmc_schedule_at (int64_t now_s, int minutes);
 void vmc_schedule_window (int64_t now_s, int from, int until, int64_t *opens_s, int64_t *closes_s)
 	__attribute__ ((nonnull));
 
-/* How long a run may take: RUNS are the COUNT last ones (0: none), in ms; the first of all copies what is allocated at a moderate pace. */
-uint64_t vmc_schedule_expect (const uint64_t *runs_ms, size_t count, uint64_t allocated_bytes)
-	__attribute__ ((nonnull));
+/* How long a run may take: RUNS are the COUNT last ones (0: none), in ms; the first of all copies COPIED_BYTES at a moderate pace. */
+uint64_t vmc_schedule_expect (const uint64_t *runs_ms, size_t count, uint64_t copied_bytes) __attribute__ ((nonnull));
 
 #endif

@@ -66,20 +66,41 @@ static uint64_t number (struct json_object *disk, const char *key)
 		       : 0;
 }
 
-void vmc_survey_read (const char *line, struct vmc_task *task, uint64_t *allocated_bytes)
+static const char *word (struct json_object *object, const char *key)
 {
-	struct json_object *object = json_tokener_parse (line), *disks, *path;
+	struct json_object *member;
 
+	return json_object_object_get_ex (object, key, &member) && json_object_is_type (member, json_type_string)
+		       ? json_object_get_string (member)
+		       : "";
+}
+
+/* A disk whose method is not known may be converted. */
+static bool is_copied (struct json_object *disk)
+{
+	const char *method = word (disk, "method");
+
+	return strcmp (method, "trim") != 0 && strcmp (method, "commit") != 0;
+}
+
+static void add_disk (struct vmc_task *task, struct json_object *disk, uint64_t *copied_bytes)
+{
+	const char *path = word (disk, "path");
+
+	task->reclaimable_bytes += number (disk, "reclaimable_bytes");
+	*copied_bytes += is_copied (disk) ? number (disk, "allocated_before_bytes") : 0;
+	if (path[0] != 0)
+		add_place (task, path);
+}
+
+void vmc_survey_read (const char *line, struct vmc_task *task, uint64_t *copied_bytes)
+{
+	struct json_object *object = json_tokener_parse (line), *disks;
+
+	task->stranded = strcmp (word (object, "result"), vmc_code_name (VMC_INTERRUPTED)) == 0;
 	if (json_object_object_get_ex (object, "disks", &disks) && json_object_is_type (disks, json_type_array))
-		for (size_t i = 0; i < json_object_array_length (disks); i++) {
-			struct json_object *disk = json_object_array_get_idx (disks, i);
-
-			task->reclaimable_bytes += number (disk, "reclaimable_bytes");
-			*allocated_bytes += number (disk, "allocated_before_bytes");
-			if (json_object_object_get_ex (disk, "path", &path) &&
-			    json_object_is_type (path, json_type_string))
-				add_place (task, json_object_get_string (path));
-		}
+		for (size_t i = 0; i < json_object_array_length (disks); i++)
+			add_disk (task, json_object_array_get_idx (disks, i), copied_bytes);
 	json_object_put (object);
 }
 
@@ -105,16 +126,16 @@ static void read_output (const struct vmc_process *process, char *text, size_t s
 	text[used] = 0;
 }
 
-void vmc_survey (const char *const argv[], struct vmc_task *task, uint64_t *allocated_bytes)
+void vmc_survey (const char *const argv[], struct vmc_task *task, uint64_t *copied_bytes)
 {
 	VMC_CLEANUP_PROCESS struct vmc_process process = VMC_PROCESS_INIT;
 	char *text = malloc (VMC_SURVEY_TEXT_SIZE);
 	struct vmc_error unheard;
 
-	*allocated_bytes = 0;
+	*copied_bytes = 0;
 	if (text != NULL && vmc_process_start (&process, argv, -1, &unheard) == 0) {
 		read_output (&process, text, VMC_SURVEY_TEXT_SIZE);
-		vmc_survey_read (text, task, allocated_bytes);
+		vmc_survey_read (text, task, copied_bytes);
 	}
 	task->alone = task->alone || task->place_count == 0;
 	free (text);

@@ -38,7 +38,7 @@ say "a night: by the timer, with metrics"
 mkdir -p /var/lib/prometheus/node-exporter
 sed -i 's/^#\(metrics-dir\)/\1/' /etc/vmcompact/vmcompact.conf
 mkdir -p /etc/systemd/system/vmcompact.timer.d
-printf '[Timer]\nOnCalendar=\nOnActiveSec=1s\nRandomizedDelaySec=0\nPersistent=false\nAccuracySec=1ms\n' >/etc/systemd/system/vmcompact.timer.d/soon.conf
+printf '[Timer]\nOnCalendar=\nOnActiveSec=1s\nRandomizedDelaySec=0\nAccuracySec=1ms\n' >/etc/systemd/system/vmcompact.timer.d/soon.conf
 systemctl daemon-reload
 systemctl start vmcompact.timer
 for _ in $(seq 1200); do

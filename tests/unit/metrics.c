@@ -163,6 +163,33 @@ static void every_line_is_well_formed (void **state)
 	assert_contains (text, "vmcompact_success{domain=\"vm2\",disk=\"vda\"} 1\n");
 }
 
+static size_t times (const char *part)
+{
+	size_t count = 0;
+
+	for (const char *at = strstr (text, part); at != NULL; at = strstr (at + 1, part))
+		count++;
+	return count;
+}
+
+/* A domain was made anew, or another one renamed: the collector takes no line twice. */
+static void of_two_with_one_name_the_younger_counts (void **state)
+{
+	static const char older[] = "{\"target\": \"vda\", \"result\": \"failed\", \"time_s\": 5}, "
+				    "{\"target\": \"vdb\", \"result\": \"failed\", \"time_s\": 5}";
+
+	(void) state;
+	for (int i = 0; i < 2; i++) {
+		put (i ? OTHER_UUID : UUID, "vm1", older);
+		put (i ? UUID : OTHER_UUID, "vm1", ALL_KNOWN);
+		(void) make_text ();
+		assert_int_equal (times ("vmcompact_success{domain=\"vm1\",disk=\"vda\"}"), 1);
+		assert_contains (text, "\nvmcompact_success" VDA "1\n");
+		assert_contains (text, "\nvmcompact_success{domain=\"vm1\",disk=\"vdb\"} 0\n");
+		assert_int_equal (times (VDA), 10);
+	}
+}
+
 static void labels_are_escaped (void **state)
 {
 	(void) state;
@@ -254,6 +281,7 @@ static const struct CMUnitTest tests[] = {
 	ROOM_TEST (every_number_has_its_line),
 	ROOM_TEST (what_is_not_known_has_no_line),
 	ROOM_TEST (every_line_is_well_formed),
+	ROOM_TEST (of_two_with_one_name_the_younger_counts),
 	ROOM_TEST (labels_are_escaped),
 	ROOM_TEST (a_run_without_a_disk_has_an_empty_label),
 	ROOM_TEST (the_last_night_has_its_lines),

@@ -250,6 +250,40 @@ static void who_waits_too_long_becomes_late (void **state)
 	assert_int_equal (tasks[1].state, VMC_TASK_LATE);
 }
 
+/* --- away from home ---------------------------------------------------------------------------- */
+
+static void who_is_stranded_goes_first (void **state)
+{
+	(void) state;
+	tasks[0].stranded = tasks[2].stranded = true;
+	tasks[0].closes_s = tasks[1].closes_s = NOON + 60;
+	assert_int_equal (next (3, 1), 2);
+	assert_false (tasks[2].home_only);
+	tasks[2].state = VMC_TASK_DONE;
+	assert_int_equal (next (3, 1), 0);
+	assert_false (tasks[0].home_only); /* there is time for a whole run */
+	tasks[0].state = VMC_TASK_DONE;
+	assert_int_equal (next (3, 1), 1);
+}
+
+static void who_is_stranded_is_brought_home_at_any_time (void **state)
+{
+	(void) state;
+	tasks[0].stranded = tasks[1].stranded = true;
+	tasks[0].closes_s = NOON - 1;
+	tasks[1].opens_s = NOON + 1000;
+	tasks[2].closes_s = NOON + 59;
+	assert_int_equal (next (3, 1), 1);
+	assert_true (tasks[1].home_only);
+	tasks[1].state = VMC_TASK_DONE;
+	assert_int_equal (next (3, 1), 0);
+	assert_true (tasks[0].home_only);
+	tasks[0].state = VMC_TASK_DONE;
+	assert_int_equal (next (3, 1), -1);
+	assert_int_equal (tasks[2].state, VMC_TASK_LATE);
+	assert_int_equal (wake_s, 0);
+}
+
 /* --- the clock on the wall --------------------------------------------------------------------- */
 
 static int64_t utc (int year, int month, int day, int hour, int minute)
@@ -421,7 +455,7 @@ static void the_longest_run_is_expected_and_a_quarter (void **state)
 	assert_int_equal (vmc_schedule_expect (runs, 1, 0), 5000);
 }
 
-static void the_first_run_copies_everything (void **state)
+static void the_first_run_copies_what_it_has_to (void **state)
 {
 	static const uint64_t none[5] = {0};
 
@@ -452,6 +486,8 @@ static const struct CMUnitTest tests[] = {
 	TASK_TEST (the_window_must_be_long_enough),
 	TASK_TEST (who_is_at_work_is_never_late),
 	TASK_TEST (who_waits_too_long_becomes_late),
+	TASK_TEST (who_is_stranded_goes_first),
+	TASK_TEST (who_is_stranded_is_brought_home_at_any_time),
 	cmocka_unit_test (the_next_time_is_today_or_tomorrow),
 	cmocka_unit_test (the_time_is_that_of_the_place),
 	cmocka_unit_test (a_window_opens_and_closes),
@@ -462,7 +498,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_time_that_there_is_not_is_near),
 	cmocka_unit_test (each_minute_of_a_strange_day_has_a_next),
 	cmocka_unit_test (the_longest_run_is_expected_and_a_quarter),
-	cmocka_unit_test (the_first_run_copies_everything),
+	cmocka_unit_test (the_first_run_copies_what_it_has_to),
 };
 
 UNIT_MAIN (tests)

@@ -6,19 +6,19 @@
 #include "survey.h"
 
 static struct vmc_task task;
-static uint64_t allocated_bytes;
+static uint64_t copied_bytes;
 
 static void survey_line (const char *line)
 {
 	memset (&task, 0, sizeof task);
-	allocated_bytes = 0;
-	vmc_survey_read (line, &task, &allocated_bytes);
+	copied_bytes = 0;
+	vmc_survey_read (line, &task, &copied_bytes);
 }
 
 static void assert_unknown (const char *line)
 {
 	survey_line (line);
-	if (task.reclaimable_bytes != 0 || allocated_bytes != 0 || task.place_count != 0 || task.alone)
+	if (task.reclaimable_bytes != 0 || copied_bytes != 0 || task.place_count != 0 || task.alone || task.stranded)
 		fail_msg ("something was taken from '%s'", line);
 }
 
@@ -40,7 +40,7 @@ static void the_disks_add_up (void **state)
 		     "3000000000000},"
 		     "{\"target\": \"vdb\", \"reclaimable_bytes\": 5, \"allocated_before_bytes\": 7}]}\n");
 	assert_int_equal (task.reclaimable_bytes, UINT64_C (1000000000005));
-	assert_int_equal (allocated_bytes, UINT64_C (3000000000007));
+	assert_int_equal (copied_bytes, UINT64_C (3000000000007));
 	assert_int_equal (task.place_count, 0);
 }
 
@@ -50,7 +50,7 @@ static void what_is_not_known_adds_nothing (void **state)
 	survey_line ("{\"disks\": [{\"reclaimable_bytes\": null, \"allocated_before_bytes\": null, \"path\": null},"
 		     "{\"reclaimable_bytes\": 5}, {\"allocated_before_bytes\": 7}, {}, null, 3, \"x\", [1], true]}");
 	assert_int_equal (task.reclaimable_bytes, 5);
-	assert_int_equal (allocated_bytes, 7);
+	assert_int_equal (copied_bytes, 7);
 	assert_int_equal (task.place_count, 0);
 }
 
@@ -61,7 +61,7 @@ static void what_is_no_number_adds_nothing (void **state)
 		     "{\"reclaimable_bytes\": -1, \"allocated_before_bytes\": true},"
 		     "{\"reclaimable_bytes\": {}, \"allocated_before_bytes\": [1]}]}");
 	assert_int_equal (task.reclaimable_bytes, 0);
-	assert_int_equal (allocated_bytes, 0);
+	assert_int_equal (copied_bytes, 0);
 }
 
 static void what_is_no_report_says_nothing (void **state)
@@ -87,6 +87,33 @@ static void what_is_no_report_says_nothing (void **state)
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (lines); i++)
 		assert_unknown (lines[i]);
+}
+
+/* 50 TiB that are only punched take no time of which anything could be said before. */
+static void only_a_convert_copies (void **state)
+{
+	(void) state;
+	survey_line (
+		"{\"disks\": [{\"method\": \"commit\", \"allocated_before_bytes\": 50000000000000},"
+		"{\"method\": \"trim\", \"allocated_before_bytes\": 3},"
+		"{\"method\": \"convert\", \"allocated_before_bytes\": 500},"
+		"{\"method\": null, \"allocated_before_bytes\": 20}, {\"method\": 7, \"allocated_before_bytes\": 1}]}");
+	assert_int_equal (copied_bytes, 521);
+}
+
+static void what_was_interrupted_is_stranded (void **state)
+{
+	static const char *const others[] = {"done", "failed", "no-agent", "Interrupted", ""};
+	char line[64];
+
+	(void) state;
+	survey_line ("{\"result\": \"interrupted\", \"disks\": []}");
+	assert_true (task.stranded);
+	for (size_t i = 0; i < UNIT_COUNT (others); i++) {
+		(void) snprintf (line, sizeof line, "{\"result\": \"%s\", \"disks\": []}", others[i]);
+		survey_line (line);
+		assert_false (task.stranded);
+	}
 }
 
 /* --- places ----------------------------------------------------------------------------------- */
@@ -129,8 +156,8 @@ static void survey (const char *command)
 	const char *const argv[] = {"/bin/sh", "-c", command, NULL};
 
 	memset (&task, 0, sizeof task);
-	allocated_bytes = 99;
-	vmc_survey (argv, &task, &allocated_bytes);
+	copied_bytes = 99;
+	vmc_survey (argv, &task, &copied_bytes);
 }
 
 static void the_line_comes_from_a_process (void **state)
@@ -139,7 +166,7 @@ static void the_line_comes_from_a_process (void **state)
 	survey ("printf '{\"disks\": [{\"reclaimable_'; sleep 0.1; echo 'bytes\": 5, \"allocated_before_bytes\": "
 		"7}]}'");
 	assert_int_equal (task.reclaimable_bytes, 5);
-	assert_int_equal (allocated_bytes, 7);
+	assert_int_equal (copied_bytes, 7);
 }
 
 static void one_that_fails_says_nothing (void **state)
@@ -151,7 +178,7 @@ static void one_that_fails_says_nothing (void **state)
 		survey (commands[i]);
 		assert_int_equal (task.reclaimable_bytes, 0);
 		assert_int_equal (task.place_count, 0);
-		assert_int_equal (allocated_bytes, 0);
+		assert_int_equal (copied_bytes, 0);
 	}
 }
 
@@ -161,7 +188,7 @@ static void one_that_says_too_much_says_nothing (void **state)
 	(void) state;
 	survey ("printf '{\"disks\": [{\"reclaimable_bytes\": 5}'; yes ,");
 	assert_int_equal (task.reclaimable_bytes, 0);
-	assert_int_equal (allocated_bytes, 0);
+	assert_int_equal (copied_bytes, 0);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -169,6 +196,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (what_is_not_known_adds_nothing),
 	cmocka_unit_test (what_is_no_number_adds_nothing),
 	cmocka_unit_test (what_is_no_report_says_nothing),
+	cmocka_unit_test (only_a_convert_copies),
+	cmocka_unit_test (what_was_interrupted_is_stranded),
 	cmocka_unit_test (images_lie_on_a_device),
 	cmocka_unit_test (a_path_is_a_text),
 	cmocka_unit_test (a_device_is_one_place),

@@ -36,6 +36,7 @@
 
 #define OUTPUT_RETRY_MS 250
 #define FREEZING_LOOK_MS 100 /* until the keeper has called the first FIFREEZE */
+#define LATE_LOOK_MS 500     /* at a keeper that hangs in FIFREEZE */
 
 struct server {
 	struct vmc_port port;
@@ -652,27 +653,28 @@ static int patience_ms (const struct server *server)
 {
 	uint64_t now_ms = vmc_now_ms (), ends_ms = vmc_freeze_patience_ends_ms (&server->freeze);
 
-	if (server->freeze.active && !server->late) {
-		if (ends_ms == UINT64_MAX)
-			return FREEZING_LOOK_MS;
+	if (server->freeze.active) {
+		if (server->late || ends_ms == UINT64_MAX)
+			return server->late ? LATE_LOOK_MS : FREEZING_LOOK_MS;
 		return ends_ms > now_ms ? (int) (ends_ms - now_ms) + 1 : 0;
 	}
 	return server->port.connected && server->port.output_used > 0 ? OUTPUT_RETRY_MS : -1;
 }
 
 /* The keeper did not thaw in time: thaw for it. If it hangs in a FIFREEZE it must live: it alone can thaw that one
- * afterwards. Otherwise it is of no use any more. Its end is noticed when its socket closes. */
+ * afterwards, and if somebody has stopped it, it must go on. Otherwise it is of no use any more. Its end is noticed when its socket
+ * closes. */
 static void watch_keeper (struct server *server)
 {
 	bool freezing;
 
-	if (!server->freeze.active || server->late || vmc_now_ms () < vmc_freeze_patience_ends_ms (&server->freeze))
+	if (!server->freeze.active || vmc_now_ms () < vmc_freeze_patience_ends_ms (&server->freeze))
 		return;
-	server->late = true;
 	freezing = server->freeze.progress->frozen != server->freeze.progress->attempted;
-	if (!freezing)
-		(void) kill (server->worker.pid, SIGKILL);
-	vmc_freeze_thaw_all (&server->freeze, !freezing);
+	(void) kill (server->worker.pid, freezing ? SIGCONT : SIGKILL);
+	if (!server->late)
+		vmc_freeze_thaw_all (&server->freeze, !freezing);
+	server->late = true;
 }
 
 static int loop (struct server *server, struct vmc_error *err)

@@ -85,8 +85,7 @@ bool vmc_worker_end (struct vmc_worker *worker, bool kill_it)
 	if (worker->pid == 0)
 		return true;
 	(void) close (worker->fd);
-	if (kill_it)
-		(void) kill (worker->pid, SIGKILL);
+	(void) kill (worker->pid, kill_it ? SIGKILL : SIGCONT); /* one that was stopped must go on to come to its end */
 	*worker = (struct vmc_worker) {.fd = -1, .leaving = worker->pid};
 	for (int i = 0; i < END_TRIES && !vmc_worker_gone (worker); i++)
 		(void) usleep (END_PAUSE_US);

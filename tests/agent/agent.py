@@ -307,6 +307,10 @@ class AgentTest(unittest.TestCase):
     def keeper(self):
         return int(self.children()[0])
 
+    def state(self, pid):
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0]
+
     def test_killed_keeper_is_thawed_for_by_the_agent(self):
         token = self.freeze()["token"]
         os.kill(self.keeper(), signal.SIGKILL)
@@ -330,6 +334,27 @@ class AgentTest(unittest.TestCase):
         self.assertTrue(self.frozen())
         self.host.close()
         self.start()
+        self.assertThaws(1)
+        end = time.monotonic() + 5
+        while os.path.exists(self.note):
+            self.assertLess(time.monotonic(), end, "the note was left")
+
+    def stop_in_freeze(self):
+        """A keeper that somebody stops when its FIFREEZE has frozen, before it can say so."""
+        self.watch(MEDDLE="stop-freeze")
+        self.host.send("freeze", session=self.host.session, disk=self.name, filesystems=[self.name], early=[], deadline_ms=1500)
+        end = time.monotonic() + 10
+        while not self.children() or self.state(self.keeper()) != "T":
+            self.assertLess(time.monotonic(), end, "the keeper was not stopped, so this proves nothing")
+        self.assertTrue(self.frozen())
+
+    def test_a_keeper_that_was_stopped_while_it_froze_thaws(self):
+        self.stop_in_freeze()
+        self.assertThaws(3)
+
+    def test_a_keeper_that_was_stopped_while_it_froze_thaws_on_hang_up(self):
+        self.stop_in_freeze()
+        self.host.close()
         self.assertThaws(1)
 
     def test_thaw_by_somebody_else_is_noticed(self):

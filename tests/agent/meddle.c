@@ -10,7 +10,8 @@
  *     before      FIEMAP begins a block before what was asked for, as old kernels do
  *     compress    flags of files are said to be set, but are not
  *     realtime    files of XFS lie on another device
- *     slow-fsmap   GETFSMAP of more than one record takes a second
+ *     slow-fsmap  GETFSMAP of more than one record takes a second
+ *     stop-freeze the process is stopped (SIGSTOP) when FIFREEZE has frozen
  *   MEDDLE_MARKS   that FIEMAP adds to each extent
  *   MEDDLE_MAP     the how-many-th FIEMAP, from 1, before which $MEDDLE_ACTION is run, with the file as $FILE
  *   MEDDLE_LOG     gets a line for each call: "punch", "zeroout", "write device" and "write file", each with offset and length,
@@ -23,6 +24,7 @@
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/fsmap.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -283,6 +285,8 @@ int ioctl (int fd, unsigned long request, ...)
 		note ("%s\n", request == FIFREEZE ? "freeze" : "fsmap");
 	if (request == FS_IOC_GETFSMAP && says ("slow-fsmap") && ((struct fsmap_head *) argument)->fmh_count > 1)
 		(void) sleep (1);
+	if (request == FIFREEZE && says ("stop-freeze") && real (fd, request, argument) == 0)
+		return raise (SIGSTOP);
 	if (request == BLKZEROOUT && says ("no-zeroout"))
 		return fail (EOPNOTSUPP);
 	if ((request == FS_IOC_SETFLAGS || request == FS_IOC_GETFLAGS) && says ("compress"))

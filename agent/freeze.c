@@ -4,7 +4,8 @@
  *
  *   the keeper   the worker that froze; it thaws when asked, at the deadline, and when the agent dies (end of file);
  *   the agent    when the keeper dies, on hang-up and on SIGTERM;
- *   the next agent, at its start, by the note in /run that was written before the first FIFREEZE;
+ *   the next agent, at its start, by the note in /run that was written before the first FIFREEZE; as long as a keeper lives that has
+ *                it locked, for a FIFREEZE of that may still be at work, again and again;
  *   anybody with CAP_SYS_ADMIN, whose FITHAW we notice: ours then fails with EINVAL and "held" is false.
  *
  * A filesystem that somebody else has frozen answers FIFREEZE with EBUSY: then the whole freeze fails, and what was
@@ -32,10 +33,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "checksums.h"
@@ -220,26 +223,34 @@ void vmc_freeze_clear (struct vmc_freeze *freeze)
 
 /* --- the note --------------------------------------------------------------------------------- */
 
-/* Names the filesystems that are frozen and the one that is about to be, and no others: a freeze that somebody else
- * made must not be thawed by it. And what RCU must be told again. */
-static int write_note (const struct vmc_freeze *freeze, struct vmc_error *err)
+/* The note, locked until this process dies. */
+static int open_note (int *note_fd, struct vmc_error *err)
 {
-	int fd = open (note_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat status;
+	int fd = open (note_path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
-	for (size_t i = 0; i < freeze->progress->attempted; i++)
-		if (dprintf (fd, "%s\n", freeze->targets[i].name) < 0) {
-			(void) close (fd);
-			return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
-		}
-	if (freeze->progress->hurries && dprintf (fd, HURRY_NOTE "\n") < 0) {
+	/* One that is gone by now was that of somebody who has just come to his end. */
+	if (flock (fd, LOCK_EX | LOCK_NB) < 0 || fstat (fd, &status) < 0 || status.st_nlink == 0) {
 		(void) close (fd);
-		return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
+		return vmc_fail (err, VMC_BUSY, EBUSY, "an earlier freeze has not come to its end");
 	}
-	if (close (fd) < 0)
-		return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
+	*note_fd = fd;
 	return 0;
+}
+
+/* Names the filesystems that are frozen and the one that is about to be, and no others: a freeze that somebody else
+ * made must not be thawed by it. And what RCU must be told again. */
+static int write_note (int note_fd, const struct vmc_freeze *freeze, struct vmc_error *err)
+{
+	bool written = ftruncate (note_fd, 0) == 0 && lseek (note_fd, 0, SEEK_SET) == 0;
+
+	for (size_t i = 0; i < freeze->progress->attempted && written; i++)
+		written = dprintf (note_fd, "%s\n", freeze->targets[i].name) > 0;
+	if (freeze->progress->hurries && written)
+		written = dprintf (note_fd, HURRY_NOTE "\n") > 0;
+	return written ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
 }
 
 static void remove_note (void)
@@ -264,6 +275,7 @@ int vmc_freeze_recover (struct vmc_error *err)
 	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
 	char name[VMC_NAME_SIZE];
 	FILE *note = fopen (note_path, "re");
+	bool alone;
 
 	if (note == NULL)
 		return errno == ENOENT ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot read '%s'", note_path);
@@ -278,9 +290,11 @@ int vmc_freeze_recover (struct vmc_error *err)
 		else
 			thaw_by_name (&mounts, name);
 	}
+	alone = flock (fileno (note), LOCK_EX | LOCK_NB) == 0;
+	if (alone)
+		remove_note ();
 	(void) fclose (note);
-	remove_note ();
-	return 0;
+	return alone ? 0 : 1;
 }
 
 /* --- the keeper ------------------------------------------------------------------------------- */
@@ -290,7 +304,7 @@ struct keeper {
 	const struct vmc_freeze *freeze;
 	struct vmc_freeze_progress *progress;
 	size_t ranges; /* sent to the agent */
-	bool noted;    /* it has written the note */
+	int note_fd;   /* -1: it has not written the note */
 	struct vmc_report report;
 };
 
@@ -303,7 +317,7 @@ static bool thaw (struct keeper *keeper)
 		if (ioctl (keeper->freeze->targets[--keeper->progress->frozen].fd, FITHAW, 0) < 0)
 			held = false;
 	keeper->progress->attempted = 0;
-	if (keeper->noted) /* else it may be that of the next agent: we were slow to notice that ours is gone */
+	if (keeper->note_fd >= 0) /* else it may be that of the next agent: we were slow to notice that ours is gone */
 		remove_note ();
 	return held;
 }
@@ -324,7 +338,7 @@ static int note_next (struct keeper *keeper, struct vmc_error *err)
 	if (keeper->progress->attempted == attempted)
 		return 0;
 	keeper->progress->attempted = attempted;
-	return write_note (keeper->freeze, err);
+	return write_note (keeper->note_fd, keeper->freeze, err);
 }
 
 static int freeze_one (struct keeper *keeper, struct vmc_error *err)
@@ -403,8 +417,7 @@ static int freeze_in_hurry (struct keeper *keeper, struct vmc_error *err)
 
 	progress->hurries = vmc_rcu_can_hurry ();
 	progress->attempted = 1;
-	keeper->noted = true;
-	if (write_note (keeper->freeze, err) < 0)
+	if (open_note (&keeper->note_fd, err) < 0 || write_note (keeper->note_fd, keeper->freeze, err) < 0)
 		return -1;
 	progress->since_ms = vmc_now_ms ();
 	if (progress->hurries)
@@ -543,7 +556,7 @@ static int freeze_and_map (struct keeper *keeper, struct vmc_error *err)
 
 void vmc_freeze_keeper (int fd, void *argument)
 {
-	struct keeper keeper = {.fd = fd, .freeze = argument};
+	struct keeper keeper = {.fd = fd, .freeze = argument, .note_fd = -1};
 	bool asked, unbroken;
 	uint64_t frozen_ms;
 
@@ -570,7 +583,11 @@ void vmc_freeze_keeper (int fd, void *argument)
 void vmc_freeze_map_again (int fd, void *argument)
 {
 	struct vmc_freeze_progress nothing_is_frozen = {0};
-	struct keeper mapper = {.fd = fd, .freeze = argument, .progress = &nothing_is_frozen, .report.flag = true};
+	struct keeper mapper = {.fd = fd,
+				.freeze = argument,
+				.note_fd = -1,
+				.progress = &nothing_is_frozen,
+				.report.flag = true};
 
 	mapper.report.kind = map_all (&mapper, AFTER, &mapper.report.error) < 0 ? VMC_REPORT_FAILED : VMC_REPORT_DONE;
 	mapper.report.count = 0;

@@ -36,7 +36,7 @@
 
 #define OUTPUT_RETRY_MS 250
 #define FREEZING_LOOK_MS 100 /* until the keeper has called the first FIFREEZE */
-#define LATE_LOOK_MS 500     /* at a keeper that hangs in FIFREEZE */
+#define LATE_LOOK_MS 500     /* at a keeper that hangs in FIFREEZE, also one of an earlier agent */
 
 struct server {
 	struct vmc_port port;
@@ -52,7 +52,8 @@ struct server {
 	uint64_t map_position; /* of the first map */
 	uint64_t thaw_id;      /* the thaw that waits for the keeper, if "thaw_asked" */
 	bool thaw_asked;
-	bool late; /* the keeper did not thaw in time, so we did */
+	bool late;       /* the keeper did not thaw in time, so we did */
+	bool recovering; /* what an earlier agent has left frozen is not known to be thawed */
 	struct vmc_freeze freeze;
 	struct vmc_list told; /* struct vmc_device: what the host was told of last in this session */
 	bool done;
@@ -452,6 +453,8 @@ static int do_freeze (struct server *server, uint64_t id, void *params, struct v
 {
 	if (must_be_idle (server, err) < 0)
 		return -1;
+	if (server->recovering)
+		return vmc_fail (err, VMC_BUSY, EBUSY, "a freeze of an earlier agent has not come to its end");
 	vmc_freeze_clear (&server->freeze);
 	if (vmc_freeze_prepare (params, &server->told, &server->freeze, err) < 0)
 		return -1;
@@ -658,7 +661,18 @@ static int patience_ms (const struct server *server)
 			return server->late ? LATE_LOOK_MS : FREEZING_LOOK_MS;
 		return ends_ms > now_ms ? (int) (ends_ms - now_ms) + 1 : 0;
 	}
-	return server->port.connected && server->port.output_used > 0 ? OUTPUT_RETRY_MS : -1;
+	if (server->port.connected && server->port.output_used > 0)
+		return OUTPUT_RETRY_MS;
+	return server->recovering ? LATE_LOOK_MS : -1;
+}
+
+/* No freeze is begun before that has come to its end. */
+static void recover (struct server *server)
+{
+	struct vmc_error ignored;
+
+	if (server->recovering)
+		server->recovering = vmc_freeze_recover (&ignored) > 0;
 }
 
 /* The keeper did not thaw in time: thaw for it. If it hangs in a FIFREEZE it must live: it alone can thaw that one
@@ -686,6 +700,7 @@ static int loop (struct server *server, struct vmc_error *err)
 		if (count < 0 && errno != EINTR)
 			return vmc_fail (err, VMC_FAILED, errno, "cannot wait for events");
 		watch_keeper (server);
+		recover (server);
 		if (count <= 0)
 			vmc_port_flush (&server->port);
 		else if (event.data.fd == server->signal_fd)
@@ -727,9 +742,11 @@ int vmc_serve (const char *port_name, struct vmc_error *err)
 				.port = {.fd = -1, .listen_fd = -1},
 				.epoll_fd = -1,
 				.signal_fd = -1,
+				.recovering = true,
 				.started_ms = vmc_now_ms ()};
 	int result = set_up (&server, port_name, err);
 
+	recover (&server);
 	if (result == 0)
 		result = loop (&server, err);
 	end_session (&server);

@@ -339,14 +339,14 @@ class AgentTest(unittest.TestCase):
         while os.path.exists(self.note):
             self.assertLess(time.monotonic(), end, "the note was left")
 
-    def stop_in_freeze(self):
-        """A keeper that somebody stops when its FIFREEZE has frozen, before it can say so."""
-        self.watch(MEDDLE="stop-freeze")
+    def stop_in_freeze(self, word="stop-freeze"):
+        """A keeper that somebody stops when its FIFREEZE has frozen, before it can say so. Or before it has."""
+        self.watch(MEDDLE=word)
         self.host.send("freeze", session=self.host.session, disk=self.name, filesystems=[self.name], early=[], deadline_ms=1500)
         end = time.monotonic() + 10
         while not self.children() or self.state(self.keeper()) != "T":
             self.assertLess(time.monotonic(), end, "the keeper was not stopped, so this proves nothing")
-        self.assertTrue(self.frozen())
+        self.assertEqual(self.frozen(), word == "stop-freeze")
 
     def test_a_keeper_that_was_stopped_while_it_froze_thaws(self):
         self.stop_in_freeze()
@@ -356,6 +356,25 @@ class AgentTest(unittest.TestCase):
         self.stop_in_freeze()
         self.host.close()
         self.assertThaws(1)
+
+    def test_what_a_killed_keeper_freezes_yet_is_thawed_by_the_next_agent(self):
+        self.stop_in_freeze("stop-first")
+        keeper = self.keeper()
+        self.agent.kill()
+        self.agent.wait(5)
+        self.host.close()
+        self.start()
+        self.host = Host(self.path)
+        self.host.hello()
+        self.assertRefused("busy", self.freeze)
+        self.assertTrue(os.path.exists(self.note), "the note of a keeper that may freeze yet is gone")
+        sh(f"fsfreeze -f {self.mount}")  # as its FIFREEZE would have, when it came back
+        os.kill(keeper, signal.SIGKILL)
+        self.assertThaws(3)
+        end = time.monotonic() + 5
+        while os.path.exists(self.note):
+            self.assertLess(time.monotonic(), end, "the note was left")
+        self.host.call("thaw", token=self.freeze()["token"])
 
     def test_thaw_by_somebody_else_is_noticed(self):
         token = self.freeze()["token"]

@@ -12,6 +12,7 @@
  *     realtime    files of XFS lie on another device
  *     slow-fsmap  GETFSMAP of more than one record takes a second
  *     stop-freeze the process is stopped (SIGSTOP) when FIFREEZE has frozen
+ *     stop-first  it is stopped before that
  *   MEDDLE_MARKS   that FIEMAP adds to each extent
  *   MEDDLE_MAP     the how-many-th FIEMAP, from 1, before which $MEDDLE_ACTION is run, with the file as $FILE
  *   MEDDLE_LOG     gets a line for each call: "punch", "zeroout", "write device" and "write file", each with offset and length,
@@ -285,6 +286,8 @@ int ioctl (int fd, unsigned long request, ...)
 		note ("%s\n", request == FIFREEZE ? "freeze" : "fsmap");
 	if (request == FS_IOC_GETFSMAP && says ("slow-fsmap") && ((struct fsmap_head *) argument)->fmh_count > 1)
 		(void) sleep (1);
+	if (request == FIFREEZE && says ("stop-first"))
+		(void) raise (SIGSTOP);
 	if (request == FIFREEZE && says ("stop-freeze") && real (fd, request, argument) == 0)
 		return raise (SIGSTOP);
 	if (request == BLKZEROOUT && says ("no-zeroout"))

@@ -84,10 +84,19 @@ make_files ()           # DIRECTORY MIB - files of several sizes with a list of 
     (cd "$1" && md5sum ./* >../SUMS && mv ../SUMS SUMS)
 }
 
-noise ()                # MIB - that much incompressible data, fast
+noise ()                # MIB - that much incompressible data, fast: from somewhere in a file of it that is made once and kept
 {
-    openssl enc -aes-128-ctr -pass "pass:$RANDOM$RANDOM" -nosalt -md sha256 </dev/zero 2>/dev/null |
-        head -c "$(($1 * 1048576))"
+    local kept=${VMC_CACHE:-/var/cache/vmcompact-test}/noise kept_mib=256 left=$1 some
+    if [ ! -e "$kept" ]; then
+        mkdir -p "${kept%/*}"
+        head -c $((kept_mib << 20)) /dev/urandom >"$kept.$BASHPID"
+        mv "$kept.$BASHPID" "$kept"
+    fi
+    while [ "$left" -gt 0 ]; do
+        some=$((left < kept_mib / 2 ? left : kept_mib / 2))
+        dd if="$kept" bs=1M iflag=skip_bytes,fullblock count=$some skip=$(((RANDOM << 15 | RANDOM) % (kept_mib << 19))) status=none
+        left=$((left - some))
+    done
 }
 
 # make_image NAME FORMAT SIZE_MIB DIRTY_MIB FILES_MIB LAYOUT [MKFS_OPTION...]
@@ -324,11 +333,14 @@ check_same ()           # NAME - XML, folder, owners and inodes are as remembere
 
 check_image ()          # NAME FORMAT - the image of a guest that is off: qemu-img check and e2fsck
 {
-    local file=$images/$1.$2 raw=$work/$1.check
-    [ "$2" = raw ] || qemu-img check -q -f "$2" "$file" || fail "qemu-img check of $file"
-    qemu-img convert -q -f "$2" -O raw "$file" "$raw"
+    local file=$images/$1.$2 raw=$images/$1.$2
+    if [ "$2" != raw ]; then
+        raw=$work/$1.check
+        qemu-img check -q -f "$2" "$file" || fail "qemu-img check of $file"
+        qemu-img convert -q -f "$2" -O raw "$file" "$raw"
+    fi
     e2fsck -fn "$raw?offset=$(cat "$work/$1.offset")" >"$work/e2fsck.log" 2>&1 || { cat "$work/e2fsck.log" >&2; fail "e2fsck of $file"; }
-    rm "$raw"
+    rm -f "$work/$1.check"
 }
 
 stop_guest ()           # NAME - unmount and switch off

@@ -46,4 +46,16 @@ others=$(grep -c 'give space back' "$work/err")
 [ "$others" = 2 ] || { cat "$work/err" >&2; fail "not two others were compacted"; }
 expect_status 0 $night
 all_home
+say "a domain that is away from home is brought home, although the time for its run comes later"
+for name in $guests; do
+    virsh -q metadata $name --uri urn:vmcompact:domain:1 --key vmcompact --live --config \
+        --set "<nightly from='$(date -d '+3 hours' +%H:%M)' until='$(date -d '+4 hours' +%H:%M)'/>" >/dev/null
+    remember $name
+done
+waste_again 30
+at redirected 'kill -9 $pid' "$vmcompact" --method=commit h
+expect_status 0 $night
+grep -q "1 done, 0 failed, 2 left for another time" "$work/out" || { cat "$work/out" >&2; fail "another summary"; }
+! grep -q 'give space back' "$work/err" || fail "a run was begun"
+all_home
 for name in $guests; do stop_guest $name; check_image $name qcow2; done

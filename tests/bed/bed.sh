@@ -86,11 +86,12 @@ make_files ()           # DIRECTORY MIB - files of several sizes with a list of 
 
 noise ()                # MIB - that much incompressible data, fast: from somewhere in a file of it that is made once and kept
 {
-    local kept=${VMC_CACHE:-/var/cache/vmcompact-test}/noise kept_mib=256 left=$1 some
+    local kept=${VMC_CACHE:-/var/cache/vmcompact-test}/noise kept_mib=256 left=$1 some new
     if [ ! -e "$kept" ]; then
+        new=$kept.$BASHPID.$RANDOM
         mkdir -p "${kept%/*}"
-        head -c $((kept_mib << 20)) /dev/urandom >"$kept.$BASHPID"
-        mv "$kept.$BASHPID" "$kept"
+        head -c $((kept_mib << 20)) /dev/urandom >"$new"
+        mv "$new" "$kept"
     fi
     while [ "$left" -gt 0 ]; do
         some=$((left < kept_mib / 2 ? left : kept_mib / 2))

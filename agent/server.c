@@ -682,7 +682,8 @@ static void watch_keeper (struct server *server)
 {
 	bool freezing;
 
-	if (!server->freeze.active || vmc_now_ms () < vmc_freeze_patience_ends_ms (&server->freeze))
+	if (!server->freeze.active || server->worker.pid == 0 ||
+	    vmc_now_ms () < vmc_freeze_patience_ends_ms (&server->freeze))
 		return;
 	freezing = server->freeze.progress->frozen != server->freeze.progress->attempted;
 	(void) kill (server->worker.pid, freezing ? SIGCONT : SIGKILL);

@@ -11,9 +11,9 @@
  * A filesystem that somebody else has frozen answers FIFREEZE with EBUSY: then the whole freeze fails, and what was
  * frozen by us, and only that, is thawed.
  *
- * FIFREEZE does not keep everybody from writing. Until Linux 6.15 a loop device with direct I/O allocates blocks of its file in a frozen
- * ext4, which only warns (lo_rw_aio in drivers/block/loop.c took no part in file_start_write), and so may a file behind an iSCSI or
- * NVMe target; and who thaws and freezes again meanwhile is not noticed. What was allocated like that is known to the kernel, but not yet
+ * FIFREEZE does not keep everybody from writing. A loop device with direct I/O allocates blocks of its file in a frozen ext4, which only
+ * warns (seen with Linux 6.1: ext4_journal_check_start, called from the loop device's own worker); and who thaws and freezes again
+ * meanwhile is not noticed. What was allocated like that is known to the kernel, but not yet
  * on the disk. So nothing is called free that is not still free in a second map, from after the thaw.
  *
  * Everything slow is done before: what the host proves by itself is mapped, of the rest the bitmaps are read, and the

@@ -26,7 +26,8 @@ struct vmc_task {
 
 /* The one of COUNT TASKS to begin at NOW_S while at most JOBS are at work: the one with most to give back of those that may begin, will
  * have ended in time, and do not share storage that can serve but one. Those that can no longer end in time become VMC_TASK_LATE. Those
- * that are stranded go before all others, at any time: their images grow until they are home. -1: none now; then *WAKE_S is when the next one may begin, or 0 if that hangs on another one's end, or on nothing. */
+ * that are stranded go before all others, at any time: their images grow until they are home. -1: none now; then *WAKE_S is when the
+ * next one may begin, or 0 if that hangs on another one's end, or on nothing. */
 int vmc_schedule_next (struct vmc_task *tasks, size_t count, int64_t now_s, unsigned jobs, int64_t *wake_s)
 	__attribute__ ((nonnull (5)));
 

@@ -1,4 +1,4 @@
-# A loop device with direct I/O goes on allocating blocks of its file while the filesystem below is frozen (Linux before 6.15): what it
+# A loop device with direct I/O goes on allocating blocks of its file while the filesystem below is frozen (seen with Linux 6.1): what it
 # writes lies in the base then, in blocks that the base calls free. None of it may be given back.
 . "$(dirname "$0")/faults.sh"
 

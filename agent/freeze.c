@@ -232,7 +232,8 @@ static int open_note (int *note_fd, struct vmc_error *err)
 	if (fd < 0)
 		return vmc_fail (err, VMC_FAILED, errno, "cannot write '%s'", note_path);
 	/* One that is gone by now was that of somebody who has just come to his end. */
-	if (flock (fd, LOCK_EX | LOCK_NB) < 0 || fstat (fd, &status) < 0 || status.st_nlink == 0) {
+	if (flock (fd, LOCK_EX | LOCK_NB) < 0 || fstat (fd, &status) < 0 || status.st_nlink == 0 ||
+	    ftruncate (fd, 0) < 0) {
 		(void) close (fd);
 		return vmc_fail (err, VMC_BUSY, EBUSY, "an earlier freeze has not come to its end");
 	}
@@ -241,10 +242,11 @@ static int open_note (int *note_fd, struct vmc_error *err)
 }
 
 /* Names the filesystems that are frozen and the one that is about to be, and no others: a freeze that somebody else
- * made must not be thawed by it. And what RCU must be told again. */
+ * made must not be thawed by it. And what RCU must be told again. It only grows, and is written over itself: a full /run, or a kill,
+ * takes none of its names. */
 static int write_note (int note_fd, const struct vmc_freeze *freeze, struct vmc_error *err)
 {
-	bool written = ftruncate (note_fd, 0) == 0 && lseek (note_fd, 0, SEEK_SET) == 0;
+	bool written = lseek (note_fd, 0, SEEK_SET) == 0;
 
 	for (size_t i = 0; i < freeze->progress->attempted && written; i++)
 		written = dprintf (note_fd, "%s\n", freeze->targets[i].name) > 0;

@@ -672,7 +672,7 @@ static void recover (struct server *server)
 	struct vmc_error ignored;
 
 	if (server->recovering)
-		server->recovering = vmc_freeze_recover (&ignored) > 0;
+		server->recovering = vmc_freeze_recover (&ignored) != 0; /* also if it could not be found out */
 }
 
 /* The keeper did not thaw in time: thaw for it. If it hangs in a FIFREEZE it must live: it alone can thaw that one

@@ -67,17 +67,13 @@ static int read_base (struct vmc_base *base, struct vmc_error *err)
 {
 	const struct vmc_meanwhile meanwhile = {vmc_base_meanwhile, base};
 	struct vmc_claims claims = {0};
-	int fd = -1, result = vmc_trust_claims (base->facts, &claims, err);
+	int result = vmc_trust_claims (base->facts, &claims, err);
 
 	if (result == 0)
-		fd = vmc_guard_connect (&base->guard, err);
-	if (fd >= 0) {
-		result = vmc_reader_run (fd, base->report->virtual_bytes, &claims, vmc_now_ms () + VMC_BASE_READER_MS,
-					 &meanwhile, &base->reading, err);
-		(void) close (fd);
-	}
+		result = vmc_guard_read (&base->guard, base->report->virtual_bytes, &claims,
+					 vmc_now_ms () + VMC_BASE_READER_MS, &meanwhile, &base->reading, err);
 	free (claims.filesystems.items);
-	return fd < 0 ? -1 : result;
+	return result;
 }
 
 static int find_free (struct vmc_base *base, struct vmc_error *err)

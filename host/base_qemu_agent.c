@@ -23,14 +23,8 @@
 static int read_through (struct vmc_base *base, struct vmc_guard *guard, const struct vmc_meanwhile *meanwhile,
 			 struct vmc_reading *reading, struct vmc_error *err)
 {
-	int fd = vmc_guard_connect (guard, err), result;
-
-	if (fd < 0)
-		return -1;
-	result = vmc_reader_run (fd, base->report->virtual_bytes, NULL, vmc_now_ms () + VMC_BASE_READER_MS, meanwhile,
-				 reading, err);
-	(void) close (fd);
-	return result;
+	return vmc_guard_read (guard, base->report->virtual_bytes, NULL, vmc_now_ms () + VMC_BASE_READER_MS, meanwhile,
+			       reading, err);
 }
 
 static int look (struct vmc_base *base, struct vmc_error *err)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,21 +23,48 @@
 #define QEMU_PERMISSION_WRITE 1
 #define QEMU_PERMISSIONS 64 /* of which QEMU uses the first few */
 #define SHARED ",force-share=on"
+#define END_MS 1000 /* of one whose sockets are closed already */
 
-int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err)
+/* It has ended, or ends now: -1. */
+static int tell_end (struct vmc_guard *guard, struct vmc_error *err)
 {
-	if (!vmc_process_ended (&guard->process))
-		return 0;
-	if (vmc_process_wait (&guard->process, 0, err) < 0)
+	if (vmc_process_wait (&guard->process, vmc_now_ms () + END_MS, err) < 0)
 		return vmc_fail_in (err, "the guard over the base ended");
 	return vmc_fail (err, VMC_FAILED, 0, "the guard over the base ended");
 }
 
-int vmc_guard_connect (struct vmc_guard *guard, struct vmc_error *err)
+int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err)
+{
+	return vmc_process_ended (&guard->process) ? tell_end (guard, err) : 0;
+}
+
+static int connect_guard (struct vmc_guard *guard, struct vmc_error *err)
 {
 	int fd = vmc_process_connect (&guard->process, guard->socket, err);
 
 	return fd < 0 ? vmc_fail_in (err, "the guard over the base") : fd;
+}
+
+/* The kernel closes the sockets of one that is killed a moment before it can be waited for. */
+static bool has_hung_up (int fd)
+{
+	struct pollfd entry = {.fd = fd, .events = POLLRDHUP};
+
+	return poll (&entry, 1, 0) > 0;
+}
+
+int vmc_guard_read (struct vmc_guard *guard, uint64_t disk_bytes, const struct vmc_claims *claims, uint64_t deadline_ms,
+		    const struct vmc_meanwhile *meanwhile, struct vmc_reading *reading, struct vmc_error *err)
+{
+	int fd = connect_guard (guard, err), result;
+
+	if (fd < 0)
+		return -1;
+	result = vmc_reader_run (fd, disk_bytes, claims, deadline_ms, meanwhile, reading, err);
+	if (has_hung_up (fd))
+		result = tell_end (guard, err);
+	(void) close (fd);
+	return result;
 }
 
 /* A line of /proc/locks, as "8: OFDLCK ADVISORY  READ -1 fe:00:1089571 100 101"; the end may be "EOF". Any lock on the byte
@@ -217,7 +245,7 @@ static int serve (struct vmc_guard *guard, const char *name, const char *format,
 	(void) unlink (guard->socket); /* of a run that was killed: we hold the domain's lock */
 	if (vmc_process_start (&guard->process, argv, -1, err) < 0)
 		return -1;
-	fd = vmc_guard_connect (guard, err);
+	fd = connect_guard (guard, err);
 	if (fd < 0)
 		return -1;
 	(void) close (fd);

@@ -13,6 +13,7 @@
 #include "image.h"
 #include "nodes.h"
 #include "process.h"
+#include "reader.h"
 
 struct vmc_guard {
 	struct vmc_process process;
@@ -58,8 +59,10 @@ int vmc_guard_ask (const char *path, bool *written, struct vmc_error *err)
 /* The same, where "cannot be told" may count as no. */
 bool vmc_guard_written (const char *path) __attribute__ ((nonnull, warn_unused_result));
 
-/* A new connection to it, a descriptor. */
-int vmc_guard_connect (struct vmc_guard *guard, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+/* Let the reader read what is served: vmc_reader_run. What it found, or did not find, is void when the guard has died meanwhile. */
+int vmc_guard_read (struct vmc_guard *guard, uint64_t disk_bytes, const struct vmc_claims *claims, uint64_t deadline_ms,
+		    const struct vmc_meanwhile *meanwhile, struct vmc_reading *reading, struct vmc_error *err)
+	__attribute__ ((nonnull (1, 6, 7), warn_unused_result));
 
 /* -1 when it has died: then the base is no longer guarded. */
 int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));

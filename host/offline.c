@@ -158,17 +158,13 @@ static int keep_trusted (struct vmc_offline *offline, struct vmc_error *err)
 
 static int find_free (struct vmc_offline *offline, struct vmc_error *err)
 {
-	int fd, result;
+	const struct vmc_meanwhile look = {meanwhile, offline};
 
-	if (begin_step (offline, "read the image", err) < 0)
+	if (begin_step (offline, "read the image", err) < 0 ||
+	    vmc_guard_read (&offline->guard, offline->report->virtual_bytes, NULL, vmc_now_ms () + TOOL_MS, &look,
+			    &offline->reading, err) < 0)
 		return -1;
-	fd = vmc_guard_connect (&offline->guard, err);
-	if (fd < 0)
-		return -1;
-	result = vmc_reader_run (fd, offline->report->virtual_bytes, NULL, vmc_now_ms () + TOOL_MS,
-				 &(struct vmc_meanwhile) {meanwhile, offline}, &offline->reading, err);
-	(void) close (fd);
-	return result < 0 ? -1 : keep_trusted (offline, err);
+	return keep_trusted (offline, err);
 }
 
 /* --- in place --------------------------------------------------------------------------------- */

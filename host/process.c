@@ -211,6 +211,8 @@ int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct 
 {
 	char skipped[4096];
 
+	if (process->pid == 0)
+		return vmc_fail (err, VMC_FAILED, 0, "'%s' has ended before", process->name);
 	for (;;) {
 		struct pollfd entry = {.fd = process->output_fd, .events = POLLIN};
 		int status;

@@ -1,12 +1,15 @@
-/* guard.c - tests of host/guard.c: who has a file open for writing, by QEMU's locks on a nameless file */
+/* guard.c - tests of host/guard.c: who has a file open for writing, by QEMU's locks on a nameless file; a guard that dies while the
+ * reader, this program itself, reads */
 #include "unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "guard.h"
 
 #define WRITES 101 /* the byte that says "I write" */
@@ -175,6 +178,39 @@ static void a_writer_without_a_lock_is_company (void **state)
 	(void) unlink (path);
 }
 
+static int kill_guard (void *opaque, struct vmc_error *err)
+{
+	struct vmc_guard *guard = opaque;
+
+	(void) err;
+	return kill (guard->process.pid, SIGKILL);
+}
+
+/* It stands still, so that the reader waits for its greeting; then it dies, and the reader's connection with it. */
+static void a_guard_that_dies_is_told_not_what_the_reader_saw_of_it (void **state)
+{
+	struct vmc_guard guard = VMC_GUARD_INIT;
+	struct vmc_reading reading = {0};
+	struct vmc_error err;
+
+	(void) state;
+	if (geteuid () != 0)
+		skip ();
+	(void) close (file);
+	(void) snprintf (path, sizeof path, "/tmp/vmcompact-unit.%d", (int) getpid ());
+	file = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal (ftruncate (file, 1 << 20), 0);
+	assert_int_equal (vmc_guard_start (&guard, "unit", "raw", path, &err), 0);
+	assert_int_equal (kill (guard.process.pid, SIGSTOP), 0);
+	assert_int_equal (vmc_guard_read (&guard, 1 << 20, NULL, vmc_now_ms () + 20000,
+					  &(struct vmc_meanwhile) {kill_guard, &guard}, &reading, &err),
+			  -1);
+	assert_error (err, VMC_FAILED, "the guard over the base ended: 'qemu-nbd' was ended by signal 9");
+	vmc_reading_clear (&reading);
+	vmc_guard_drop (&guard);
+	(void) unlink (path);
+}
+
 #define FILE_TEST(test) cmocka_unit_test_setup_teardown (test, make_file, close_file)
 
 static const struct CMUnitTest tests[] = {
@@ -186,6 +222,12 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_file_that_is_not_there_has_no_writer_and_tells_no_error),
 	FILE_TEST (any_lock_of_a_qemu_is_company),
 	FILE_TEST (a_writer_without_a_lock_is_company),
+	FILE_TEST (a_guard_that_dies_is_told_not_what_the_reader_saw_of_it),
 };
 
-UNIT_MAIN (tests)
+int main (int argc, char **argv)
+{
+	if (argc >= 2 && strcmp (argv[1], VMC_READER_OPTION) == 0)
+		_exit (vmc_reader_main (false));
+	return unit_missing ("qemu-nbd") ? 0 : UNIT_RUN (tests);
+}

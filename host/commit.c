@@ -9,6 +9,7 @@
 #include "base.h"
 #include "clock.h"
 #include "fault.h"
+#include "image_check.h"
 #include "progress.h"
 #include "punch.h"
 
@@ -33,11 +34,13 @@ static int punch (struct vmc_base *base, struct vmc_error *err)
 		return -1;
 	base->report->reclaimable_bytes = vmc_extents_total (&ranges);
 	vmc_extents_align_inward (&ranges, base->image.punch_bytes);
+	if (vmc_image_check (disk->format, disk->path, vmc_now_ms () + MAP_MS, err) < 0)
+		return -1;
 	if (vmc_base_step (base, "give space back", err) < 0 || vmc_overlay_check (&base->overlay, err) < 0 ||
 	    vmc_overlay_step (&base->overlay, VMC_STEP_PUNCH, err) < 0)
 		return -1;
 	vmc_fault_point ("punch");
-	return vmc_punch (disk->path, &base->image, &ranges, between_punches, base, err);
+	return vmc_punch (&base->guard, disk->path, &base->image, &ranges, between_punches, base, err);
 }
 
 int vmc_commit_run (struct vmc_run *run, const struct vmc_disk_facts *facts, struct vmc_disk_report *report,

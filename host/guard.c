@@ -33,9 +33,35 @@ static int tell_end (struct vmc_guard *guard, struct vmc_error *err)
 	return vmc_fail (err, VMC_FAILED, 0, "the guard over the base ended");
 }
 
+/* False: there is no such time. */
+static bool time_of_modification (const struct vmc_guard *guard, struct timespec *modified)
+{
+	struct stat status;
+
+	if (guard->nodes.count == 0 || fstat (guard->nodes.fds[0], &status) < 0 || !S_ISREG (status.st_mode))
+		return false;
+	*modified = status.st_mtim;
+	return true;
+}
+
+int vmc_guard_untouched (const struct vmc_guard *guard, struct vmc_error *err)
+{
+	struct timespec now;
+
+	if (!time_of_modification (guard, &now) ||
+	    (now.tv_sec == guard->modified.tv_sec && now.tv_nsec == guard->modified.tv_nsec))
+		return 0;
+	return vmc_fail (err, VMC_FAILED, 0, "somebody has written to the image meanwhile, past QEMU's locks");
+}
+
+void vmc_guard_wrote (struct vmc_guard *guard)
+{
+	(void) time_of_modification (guard, &guard->modified);
+}
+
 int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err)
 {
-	return vmc_process_ended (&guard->process) ? tell_end (guard, err) : 0;
+	return vmc_process_ended (&guard->process) ? tell_end (guard, err) : vmc_guard_untouched (guard, err);
 }
 
 static int connect_guard (struct vmc_guard *guard, struct vmc_error *err)
@@ -141,20 +167,19 @@ int vmc_guard_lock (struct vmc_guard *guard, const char *path, struct vmc_error 
 	for (size_t i = 0; i < guard->nodes.count; i++)
 		if (lock_node (guard->nodes.fds[i], path, err) < 0)
 			return -1;
+	vmc_guard_wrote (guard);
 	return 0;
 }
 
 /* A lease to read is given only while nobody has the file open for writing. It is given back at once: who opens the file for writing
- * would wait for it, and we would get a signal, which is one that does nothing. A filesystem without leases tells nothing. */
-static bool lease_refused (int fd)
+ * would wait for it, and we would get a signal, which is one that does nothing. Returns 0, or why it was not given: a filesystem without
+ * leases (EINVAL) tells nothing, and that is not held against it. */
+static int ask_lease (int fd)
 {
-	bool refused;
+	int result = fcntl (fd, F_SETSIG, SIGURG) < 0 || fcntl (fd, F_SETLEASE, F_RDLCK) < 0 ? errno : 0;
 
-	if (fcntl (fd, F_SETSIG, SIGURG) < 0)
-		return false;
-	refused = fcntl (fd, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN;
 	(void) fcntl (fd, F_SETLEASE, F_UNLCK);
-	return refused;
+	return result == EINVAL ? 0 : result;
 }
 
 static int open_to_look (const char *path, struct vmc_error *err)
@@ -166,14 +191,17 @@ static int open_to_look (const char *path, struct vmc_error *err)
 
 int vmc_guard_unwritten (const char *path, struct vmc_error *err)
 {
-	int fd = open_to_look (path, err);
-	bool refused;
+	int fd = open_to_look (path, err), why_not;
 
 	if (fd < 0)
 		return -1;
-	refused = lease_refused (fd);
+	why_not = ask_lease (fd);
 	(void) close (fd);
-	return refused ? vmc_fail (err, VMC_REFUSED, 0, "somebody has '%s' open for writing", path) : 0;
+	if (why_not == EAGAIN)
+		return vmc_fail (err, VMC_REFUSED, 0, "somebody has '%s' open for writing", path);
+	return why_not == 0 ? 0
+			    : vmc_fail (err, VMC_REFUSED, why_not,
+					"it cannot be told whether somebody has '%s' open for writing", path);
 }
 
 int vmc_guard_alone (const char *path, struct vmc_error *err)

@@ -5,9 +5,14 @@
  * permission 1. The guard takes the lock "writing is not shared" itself, after which no QEMU, the domain's own included, can
  * commit into the base or open it for writing; and it checks that nobody has permission to write already. A read-only
  * qemu-nbd alone would not do: over a raw image it shares everything. It only serves the reader.
+ *
+ * Programs that know nothing of these locks (losetup, dd) are not kept out, but noticed: the time of modification of a file must stand
+ * still while the base is guarded. A block device has none.
  */
 #ifndef VMC_GUARD_H
 #define VMC_GUARD_H
+
+#include <time.h>
 
 #include "domain_xml.h"
 #include "image.h"
@@ -18,7 +23,9 @@
 struct vmc_guard {
 	struct vmc_process process;
 	struct vmc_nodes nodes; /* hold the locks */
-	char socket[108];       /* its path, empty when there is none */
+	struct timespec
+		modified; /* when the base was last written to, but for what we have told of (vmc_guard_wrote) */
+	char socket[108]; /* its path, empty when there is none */
 };
 
 #define VMC_CLEANUP_GUARD __attribute__ ((cleanup (vmc_guard_drop)))
@@ -64,7 +71,14 @@ int vmc_guard_read (struct vmc_guard *guard, uint64_t disk_bytes, const struct v
 		    const struct vmc_meanwhile *meanwhile, struct vmc_reading *reading, struct vmc_error *err)
 	__attribute__ ((nonnull (1, 6, 7), warn_unused_result));
 
-/* -1 when it has died: then the base is no longer guarded. */
+/* -1 when somebody has written to the base since it was locked. */
+int vmc_guard_untouched (const struct vmc_guard *guard, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
+/* What has been written until now was written by us. */
+void vmc_guard_wrote (struct vmc_guard *guard) __attribute__ ((nonnull));
+
+/* The same as vmc_guard_untouched, and -1 when the guard has died: in both cases the base is no longer guarded. */
 int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 void vmc_guard_drop (struct vmc_guard *guard) __attribute__ ((nonnull));

@@ -191,6 +191,35 @@ bool vmc_image_chain_has (const char *path, const struct vmc_image *image)
 	return false;
 }
 
+static bool is_plain (struct json_object *object)
+{
+	json_object_object_foreach (object, key, value)
+	{
+		if (strcmp (key, "file") == 0 && json_object_is_type (value, json_type_object)) {
+			if (!is_plain (value))
+				return false;
+		} else if (strcmp (key, "driver") != 0 && strcmp (key, "file.driver") != 0 &&
+			   strcmp (key, "filename") != 0 && strcmp (key, "file.filename") != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Does NAME say nothing but a file and formats? A "json:" one may also name an offset, say, of which the XML knows nothing. */
+static bool is_plain_name (const char *name)
+{
+	struct json_object *object;
+	bool plain;
+
+	if (strncmp (name, "json:", 5) != 0)
+		return true;
+	object = json_tokener_parse (name + 5);
+	plain = json_object_is_type (object, json_type_object) && is_plain (object);
+	json_object_put (object);
+	return plain;
+}
+
 /* A layer's header must name the same backing file, of the same format, as the domain's XML does: else a program of QEMU
  * would open something else, or guess a format. LEVEL counts the layers below the top. */
 static int check_backing (const struct vmc_disk *disk, size_t level, const char *path, const struct vmc_qcow2 *facts,
@@ -201,7 +230,8 @@ static int check_backing (const struct vmc_disk *disk, size_t level, const char 
 	resolve (path, facts->backing, backing);
 	if (facts->backing[0] == 0 && level == disk->backing_count)
 		return 0;
-	if (facts->backing[0] == 0 || level == disk->backing_count || !same_file (backing, disk->backing[level]))
+	if (facts->backing[0] == 0 || level == disk->backing_count || !is_plain_name (facts->backing) ||
+	    !same_file (backing, disk->backing[level]))
 		return vmc_fail (err, VMC_REFUSED, 0,
 				 "the image names another backing file than the domain; restart the domain or mend the "
 				 "chain first");

@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "guard.h"
+#include "image_check.h"
 #include "lone_reader.h"
 #include "plan.h"
 #include "new_image.h"
@@ -62,6 +63,12 @@ static int meanwhile (void *opaque, struct vmc_error *err)
 	struct vmc_offline *offline = opaque;
 
 	return vmc_guard_check (&offline->guard, err) < 0 ? -1 : vmc_run_check (offline->run, err);
+}
+
+/* Before what cannot be taken back: nobody has written to the image since it was locked, and nobody is about to. */
+static int check_still (struct vmc_offline *offline, struct vmc_error *err)
+{
+	return vmc_guard_unwritten (offline->facts->disk->path, err) < 0 ? -1 : meanwhile (offline, err);
 }
 
 /* In the middle of a step. */
@@ -208,10 +215,11 @@ static int punch (struct vmc_offline *offline, const struct vmc_extents *ranges,
 
 	if (ranges->count == 0)
 		return 0;
-	if (begin_step (offline, "give space back", err) < 0 || vmc_guard_unwritten (disk->path, err) < 0)
+	if (vmc_image_check (disk->format, disk->path, vmc_now_ms () + TOOL_MS, err) < 0 ||
+	    begin_step (offline, "give space back", err) < 0 || check_still (offline, err) < 0)
 		return -1;
 	vmc_fault_point ("punch");
-	if (vmc_punch (disk->path, &offline->facts->image, ranges, between_punches, offline, err) < 0)
+	if (vmc_punch (&offline->guard, disk->path, &offline->facts->image, ranges, between_punches, offline, err) < 0)
 		return -1;
 	vmc_fault_point ("punched");
 	return 0;
@@ -285,8 +293,8 @@ static int copy (struct vmc_offline *offline, struct vmc_error *err)
 	fd = rewrite (offline, output, "write the copy", err);
 	if (fd < 0)
 		return fd == NOT_WRITTEN ? 0 : -1;
-	result = vmc_guard_unwritten (offline->facts->disk->path, err);
 	vmc_fault_point ("name");
+	result = check_still (offline, err);
 	if (result == 0)
 		result = vmc_rewrite_name (fd, output, err);
 	vmc_rewrite_drop (fd);
@@ -346,11 +354,10 @@ static int convert (struct vmc_offline *offline, struct vmc_error *err)
 	fd = rewrite (offline, offline->facts->disk->path, "write the image anew", err);
 	if (fd < 0)
 		return fd == NOT_WRITTEN ? 0 : -1;
+	vmc_fault_point ("rewritten");
 	result = check_image (offline, err);
 	if (result == 0)
-		result = vmc_run_check (offline->run, err);
-	if (result == 0)
-		result = vmc_guard_unwritten (offline->facts->disk->path, err);
+		result = check_still (offline, err);
 	if (result == 0)
 		result = replace (offline, fd, err);
 	vmc_rewrite_drop (fd);

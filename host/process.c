@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -18,6 +19,7 @@
 #include "text.h"
 
 #define POLL_MS 5
+#define WORDS_MAX_BYTES 8192 /* of the pipe of its error stream, which holds 65536 */
 #define CONNECT_MS 15000
 #define KILL_MS 10000 /* one that hangs in the kernel is not waited for longer */
 
@@ -195,6 +197,7 @@ static int check_status (struct vmc_process *process, int status, struct vmc_err
 {
 	char words[300];
 
+	process->status = WIFEXITED (status) ? WEXITSTATUS (status) : -WTERMSIG (status);
 	if (WIFEXITED (status) && WEXITSTATUS (status) == 0)
 		return 0;
 	last_words (process, words, sizeof words);
@@ -205,6 +208,17 @@ static int check_status (struct vmc_process *process, int status, struct vmc_err
 				 "'%s' was killed by its sandbox: it asked the kernel for what it may not do",
 				 process->name);
 	return vmc_fail (err, VMC_FAILED, 0, "'%s' was ended by signal %d", process->name, WTERMSIG (status));
+}
+
+/* One that complains at length must not be stopped by that either: only the last of it is kept. */
+static void skip_words (const struct vmc_process *process)
+{
+	char skipped[4096];
+	int written = 0;
+
+	while (ioctl (process->error_fd, FIONREAD, &written) == 0 && written > WORDS_MAX_BYTES)
+		if (read (process->error_fd, skipped, sizeof skipped) <= 0)
+			return;
 }
 
 int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct vmc_error *err)
@@ -226,6 +240,7 @@ int vmc_process_wait (struct vmc_process *process, uint64_t deadline_ms, struct 
 			return vmc_fail (err, VMC_FAILED, errno, "cannot wait for '%s'", process->name);
 		if (vmc_now_ms () >= deadline_ms)
 			return vmc_fail (err, VMC_TIMEOUT, ETIMEDOUT, "'%s' has not ended in time", process->name);
+		skip_words (process);
 		/* Output that nobody asked for must not stop it. */
 		if (poll (&entry, 1, POLL_MS) > 0 && read (process->output_fd, skipped, sizeof skipped) <= 0)
 			(void) poll (NULL, 0, POLL_MS);

@@ -14,6 +14,7 @@ struct vmc_process {
 	pid_t pid;     /* 0: none */
 	int output_fd; /* its standard output, or -1 */
 	int error_fd;  /* its standard error stream (the last words go into an error text) */
+	int status;    /* when vmc_process_wait has seen its end: its exit status, or minus the signal that ended it */
 	char name[32];
 };
 

@@ -36,8 +36,18 @@ static int punch_one (int fd, uint64_t start, uint64_t length, struct vmc_error 
 	return 0;
 }
 
-static int punch_all (int fd, bool block, const struct vmc_extents *ranges, vmc_punch_between *between, void *opaque,
-		      struct vmc_error *err)
+/* One slice, if nobody but us has written to the image until now. */
+static int punch_slice (struct vmc_guard *guard, int fd, bool block, uint64_t start, uint64_t length,
+			struct vmc_error *err)
+{
+	if (vmc_guard_untouched (guard, err) < 0 || (block ? discard_one : punch_one) (fd, start, length, err) < 0)
+		return -1;
+	vmc_guard_wrote (guard);
+	return 0;
+}
+
+static int punch_all (struct vmc_guard *guard, int fd, bool block, const struct vmc_extents *ranges,
+		      vmc_punch_between *between, void *opaque, struct vmc_error *err)
 {
 	struct vmc_pace pace = {.between = between, .opaque = opaque, .total_bytes = vmc_extents_total (ranges)};
 
@@ -47,8 +57,7 @@ static int punch_all (int fd, bool block, const struct vmc_extents *ranges, vmc_
 		while (left > 0) {
 			uint64_t length = left < SLICE_BYTES ? left : SLICE_BYTES;
 
-			if (vmc_pace_check (&pace, err) < 0 ||
-			    (block ? discard_one : punch_one) (fd, start, length, err) < 0)
+			if (vmc_pace_check (&pace, err) < 0 || punch_slice (guard, fd, block, start, length, err) < 0)
 				return -1;
 			start += length;
 			left -= length;
@@ -58,8 +67,8 @@ static int punch_all (int fd, bool block, const struct vmc_extents *ranges, vmc_
 	return between (opaque, pace.done_bytes, pace.total_bytes, err);
 }
 
-int vmc_punch (const char *path, const struct vmc_image *image, const struct vmc_extents *ranges,
-	       vmc_punch_between *between, void *opaque, struct vmc_error *err)
+int vmc_punch (struct vmc_guard *guard, const char *path, const struct vmc_image *image,
+	       const struct vmc_extents *ranges, vmc_punch_between *between, void *opaque, struct vmc_error *err)
 {
 	int fd = open (path, O_RDWR | O_CLOEXEC | O_NOCTTY), result;
 	struct stat status;
@@ -71,7 +80,7 @@ int vmc_punch (const char *path, const struct vmc_image *image, const struct vmc
 		return vmc_fail (err, VMC_FAILED, 0, "'%s' is another file than before", path);
 	}
 	if (vmc_extents_valid (ranges, image->is_block ? image->length_bytes : (uint64_t) status.st_size))
-		result = punch_all (fd, image->is_block, ranges, between, opaque, err);
+		result = punch_all (guard, fd, image->is_block, ranges, between, opaque, err);
 	else
 		result = vmc_fail (err, VMC_REFUSED, 0, "the image stores data beyond its end; run qemu-img check");
 	if (fsync (fd) < 0 && result == 0)

@@ -153,7 +153,25 @@ static void map_place (struct vmc_source *source, const struct vmc_place *place,
 		(void) snprintf (record->text, sizeof record->text, "%s", error.text);
 }
 
-static int read_place (struct vmc_source *source, int memory_fd, const struct vmc_place *place, bool map)
+/* What a disk with partitions is as a whole: nothing, that is. Else the partitions may be those that somebody has left under a RAID or a
+ * pool that was made of the disk later, with filesystems in them that look as sound as on their last day. */
+static int look_at_whole (struct vmc_source *source, int memory_fd, const struct vmc_partitions *partitions,
+			  const char **why_not, struct vmc_error *err)
+{
+	struct vmc_signature whole;
+
+	*why_not = NULL;
+	if (partitions->count == 1 && partitions->items[0].length == source->size_bytes)
+		return 0;
+	if (vmc_signature_find (source, memory_fd, 0, source->size_bytes, &whole, err) < 0)
+		return -1;
+	if (whole.ambiguous || whole.type[0] != 0)
+		*why_not = "the disk has partitions, but as a whole it is something else, too; counts as used";
+	return 0;
+}
+
+static int read_place (struct vmc_source *source, int memory_fd, const struct vmc_place *place, const char *why_not,
+		       bool map)
 {
 	VMC_CLEANUP_EXTENTS struct vmc_extents free = {0};
 	struct vmc_record record = {.kind = VMC_RECORD_PLACE, .offset = place->offset, .length = place->length};
@@ -168,7 +186,9 @@ static int read_place (struct vmc_source *source, int memory_fd, const struct vm
 	memcpy (record.type, signature.type, sizeof record.type);
 	memcpy (record.name, signature.uuid, sizeof record.name);
 	record.data = vmc_container_data (source, place->offset, place->length, signature.type);
-	if (map)
+	if (map && why_not != NULL)
+		(void) snprintf (record.text, sizeof record.text, "%s", why_not);
+	else if (map)
 		map_place (source, place, &signature, &free, &record);
 	else if (signature.ambiguous || signature.type[0] == 0)
 		name_it (&signature, &record);
@@ -277,13 +297,15 @@ static int read_disk (bool with_claims, struct vmc_error *err)
 	static struct vmc_partitions partitions;
 	static struct vmc_claims claims;
 	static struct nbd_source source;
+	const char *why_not;
 	int memory_fd;
 
 	if (enter_sandbox (with_claims, &claims, &source, &memory_fd, err) < 0 ||
-	    vmc_partitions_find (&source.source, memory_fd, &partitions, err) < 0)
+	    vmc_partitions_find (&source.source, memory_fd, &partitions, err) < 0 ||
+	    look_at_whole (&source.source, memory_fd, &partitions, &why_not, err) < 0)
 		return -1;
 	for (size_t i = 0; i < partitions.count; i++)
-		if (read_place (&source.source, memory_fd, &partitions.items[i], !with_claims) < 0)
+		if (read_place (&source.source, memory_fd, &partitions.items[i], why_not, !with_claims) < 0)
 			return vmc_fail (err, VMC_FAILED, errno, "the pipe is closed");
 	if (read_views (&source.source, &claims, err) < 0)
 		return -1;

@@ -68,6 +68,35 @@ for format in qcow2 raw; do
     done
 done
 
+say "the domain cannot be started in the middle"
+for point in locked punch; do
+    fresh raw
+    at $point 'started=0; virsh start g 2>$work/start || started=$?; echo $started >>$work/start' "$vmcompact" g
+    expect_end 0
+    tail -n 5 /var/log/libvirt/qemu/g.log >>"$work/start" # libvirt may have looked too late to tell why
+    expect_text "$work/start" 'Failed to get "write" lock'
+    grep -qx 1 "$work/start" || fail "the domain was started"
+    check_at_rest raw
+done
+
+say "somebody writes to the image in the middle, past all locks: nothing goes on"
+write_some='dd if=$images/g.raw of=$images/g.raw bs=512 count=1 conv=notrunc status=none'
+for point in locked punch punching; do
+    fresh raw
+    before=$(allocated "$images/g.raw")
+    at $point "$write_some" "$vmcompact" g
+    expect_end 1 "somebody has written to the image meanwhile"
+    [ "$(allocated "$images/g.raw")" = "$before" ] || fail "holes were punched after that"
+    check_at_rest raw
+done
+for point in rewriting rewritten; do
+    fresh raw
+    at $point "$write_some" "$vmcompact" --method=convert g
+    expect_end 1 "somebody has written to the image meanwhile"
+    cmp "$images/g.raw" "$work/master.raw" || fail "the image is another one"
+    check_at_rest raw
+done
+
 say "the domain is started, saved or given to somebody else after the plan was made"
 fresh raw
 at lock 'virsh -q start g' "$vmcompact" g

@@ -57,21 +57,6 @@ for format in qcow2 raw; do
     expect_text "$work/out" '"reclaimable_bytes":0,'
     check_same g
 
-    say "the domain cannot be started in the middle, and can afterwards"
-    for step in "read the image" "give space back"; do
-        waste_some
-        before=$(allocated "$image")
-        expect_status 0 "$bed/at-step" "$step" "virsh start g 2>$work/start; echo \$? >>$work/start" -- "$vmcompact" -v g
-        expect_text "$work/out" "# fired"
-        tail -n 5 /var/log/libvirt/qemu/g.log >>"$work/start" # libvirt may have looked too late to tell why
-        expect_text "$work/start" 'Failed to get "write" lock'
-        grep -qx 1 "$work/start" || fail "the domain was started in the middle"
-        [ "$(virsh domstate g | head -n 1)" = "shut off" ] || fail "the domain is $(virsh domstate g)"
-        shrunk_by "$before" "$image" 5
-    done
-    check_same g
-    check_boots g /dev/vda1
-    check_image g $format
     if [ $format = qcow2 ]; then virsh -q undefine g; rm "$image"; fi
 done
 

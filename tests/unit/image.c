@@ -455,6 +455,33 @@ static void another_backing_file_than_the_domains_is_refused (void **state)
 	assert_refused ("names another backing file");
 }
 
+/* The XML names only the file, from whose first byte on it would be read. */
+static void a_part_of_the_domains_backing_file_is_refused (void **state)
+{
+	static const char *const parts[] = {"", "\"offset\":512,", "\"size\":512,"};
+
+	(void) state;
+	make_raw ("base", 1000);
+	for (size_t i = 0; i < UNIT_COUNT (parts); i++) {
+		char name[400];
+
+		(void) snprintf (name, sizeof name,
+				 "json:{\"driver\":\"raw\",%s\"file\":{\"driver\":\"file\",\"filename\":\"%s\"}}",
+				 parts[i], path_of ("base"));
+		make_qcow2 ("q", name);
+		make_disk ("qcow2", "q");
+		disk.backing_count = 1;
+		strcpy (disk.backing_format[0], "raw");
+		strcpy (disk.backing[0], path_of ("base"));
+		if (i == 0)
+			assert_int_equal (vmc_image_look (&disk, directory, &(struct vmc_image) {0},
+							  &(struct vmc_error) {0}),
+					  0);
+		else
+			assert_refused ("names another backing file");
+	}
+}
+
 static void what_is_no_regular_file_is_refused (void **state)
 {
 	(void) state;
@@ -533,6 +560,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (what_is_no_qcow2_is_refused),
 	cmocka_unit_test (the_backing_file_is_that_of_the_domain),
 	cmocka_unit_test (another_backing_file_than_the_domains_is_refused),
+	cmocka_unit_test (a_part_of_the_domains_backing_file_is_refused),
 	cmocka_unit_test (another_backing_format_than_the_domains_is_refused),
 	cmocka_unit_test (what_is_no_regular_file_is_refused),
 	cmocka_unit_test (the_directory_of_the_overlay_must_be_there),

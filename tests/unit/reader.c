@@ -229,6 +229,36 @@ static void an_ext4_in_a_partition_is_read (void **state)
 	file_source_end (&disk);
 }
 
+/* A RAID (its superblock at 4 KiB), and swap, made of a disk whose table of partitions nobody has wiped, nor the filesystem there. */
+static void partitions_that_something_was_made_over_are_not_believed (void **state)
+{
+	static const char *const over[] = {
+		"printf '\\374\\116\\053\\251\\001' | dd of=$DISK bs=1 seek=4096 conv=notrunc status=none && "
+		"printf '\\010' | dd of=$DISK bs=1 seek=4240 conv=notrunc status=none",
+		"mkswap -q $DISK",
+	};
+
+	(void) state;
+	for (size_t i = 0; i <= UNIT_COUNT (over); i++) {
+		struct file_source disk = file_source_make (64 * MIB);
+		struct vmc_reading reading = {0};
+
+		file_source_run (&disk, "printf 'label: dos\\nstart=2048,size=65536\\n' | sfdisk --no-reread $DISK && "
+					"mkfs.ext4 -q -F -b 4096 -E offset=1048576 $DISK 32M");
+		if (i > 0)
+			file_source_run (&disk, over[i - 1]);
+		read_disk (&disk, &reading);
+		assert_int_equal (reading.places[0].offset, MIB);
+		assert_string_equal (reading.places[0].type, "ext4");
+		assert_int_equal (reading.places[0].usable, i == 0);
+		assert_int_equal (reading.places[0].alone, i == 0);
+		if (i > 0)
+			assert_contains (reading.places[0].why_not, "as a whole it is something else");
+		vmc_reading_clear (&reading);
+		file_source_end (&disk);
+	}
+}
+
 /* The disks that people have: each kind of filesystem in a partition, the third of them a logical one. */
 static void each_place_is_named (void **state)
 {
@@ -747,6 +777,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (only_checksums_make_it_a_witness_alone),
 	cmocka_unit_test (what_is_in_use_is_told),
 	cmocka_unit_test (an_ext4_in_a_partition_is_read),
+	cmocka_unit_test (partitions_that_something_was_made_over_are_not_believed),
 	cmocka_unit_test (each_place_is_named),
 	cmocka_unit_test (an_ext4_in_stripes_is_read_where_the_guest_says),
 	cmocka_unit_test (a_filesystem_without_checksums_is_told_as_such),

@@ -43,6 +43,8 @@ struct vmc_disk_facts {
 	char overlay_path[VMC_PATH_SIZE];
 	uint64_t write_bytes_per_s;       /* of the guest to this disk, just now */
 	char why_no_punch[VMC_TEXT_SIZE]; /* empty: holes can be punched */
+	char why_no_lock
+		[VMC_TEXT_SIZE]; /* empty: locks reach all who can reach it; looked at only for an image at rest */
 
 	/* In the guest: the disk, and the filesystems that lie on it, at least in part. */
 	const struct vmc_list *devices;      /* struct vmc_device: all of the guest's */

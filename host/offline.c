@@ -23,6 +23,7 @@
 #include "fault.h"
 #include "guard.h"
 #include "image_check.h"
+#include "lock_reach.h"
 #include "lone_reader.h"
 #include "plan.h"
 #include "new_image.h"
@@ -395,6 +396,8 @@ static int look (struct vmc_run *run, struct vmc_disk *disk, struct vmc_disk_fac
 		return vmc_fail (err, VMC_REFUSED, 0, "the path of the image is too long");
 	if (vmc_image_can_punch (disk->path, &why) < 0)
 		(void) snprintf (facts->why_no_punch, sizeof facts->why_no_punch, "%s", why.text);
+	if (vmc_lock_reach_check (disk->path, &why) < 0)
+		(void) snprintf (facts->why_no_lock, sizeof facts->why_no_lock, "%s", why.text);
 	return find_user (run, disk, &facts->image, facts->used_by, sizeof facts->used_by, err);
 }
 

@@ -403,6 +403,8 @@ static int plan_at_rest (const struct vmc_disk_facts *facts, enum vmc_method_cho
 	if (facts->image.is_block)
 		return refuse (err, "its image is a block device, and nothing would keep the domain from being started "
 				    "meanwhile; it can be compacted while the domain runs");
+	if (facts->why_no_lock[0] != 0)
+		return refuse (err, facts->why_no_lock);
 	if (wanted == VMC_METHOD_CONVERT)
 		return plan_rewrite (facts, plan, err);
 	if (facts->why_no_punch[0] != 0)

@@ -60,6 +60,20 @@ for format in qcow2 raw; do
     if [ $format = qcow2 ]; then virsh -q undefine g; rm "$image"; fi
 done
 
+say "on a filesystem that keeps locks to itself, it could be running on another host"
+mkdir "$work/bound"
+bindfs "$images" "$work/bound"
+virsh -q undefine g
+define_guest g "$(disk_xml vda "$work/bound/g.raw")"
+remember g
+refuse 3 "locks may be seen by this host only" "$vmcompact" g
+refuse 3 "locks may be seen by this host only" "$vmcompact" --method=convert g
+virsh -q undefine g
+expect_status 3 "$vmcompact" --image "$work/bound/g.raw" --output "$work/bound/copy"
+expect_text "$work/err" "locks may be seen by this host only"
+umount "$work/bound"
+define_guest g "$(disk_xml vda "$images/g.raw")"
+
 say "interrupted at each step: status 1, nothing is lost"
 waste_some
 remember g

@@ -953,6 +953,12 @@ static void at_rest_the_image_must_be_known_and_nobody_elses (void **state)
 	make_off ();
 	strcpy (facts.why_no_punch, "cannot punch");
 	assert_refused_at_rest ("cannot punch");
+	(void) make_good (state);
+	make_off ();
+	strcpy (facts.why_no_lock, "locks stay here");
+	assert_refused_at_rest ("locks stay here");
+	facts.copied = true; /* what is read must not change either */
+	assert_refused_at_rest ("locks stay here");
 }
 
 #define PLAN_TEST(test) cmocka_unit_test_setup (test, make_good)

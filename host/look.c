@@ -107,6 +107,7 @@ static int ask_qemu_agent (struct vmc_run *run, struct vmc_disk_facts *facts, st
 		return -1;
 	facts->mounted = filesystems.mounted;
 	facts->mounted_ext = filesystems.mounted_ext;
+	facts->bare_loops = filesystems.bare_loops;
 	facts->free_bytes = filesystems.free_bytes;
 	facts->used_bytes = filesystems.used_bytes;
 	if (facts->used_bytes > 0)

@@ -18,6 +18,7 @@
 
 #define JOB_FILESYSTEMS "filesystems"
 #define JOB_TRIM "trim"
+#define LOOP "/dev/loop"
 
 /* What the child writes. */
 struct answer {
@@ -105,15 +106,45 @@ static void add (const struct entry *entry, struct vmc_qemu_filesystems *filesys
 	filesystems->used_bytes = sum;
 }
 
+static bool is_mounted (struct entry entry, unsigned entries, const char *name)
+{
+	for (entry.number = 0; entry.number < (int) entries; entry.number++)
+		if (strcmp (text_of (&entry, "name"), name) == 0)
+			return true;
+	return false;
+}
+
+/* A filesystem on a loop device is frozen before what holds the device's file. Who writes to a loop device without one is not. */
+static uint32_t count_bare_loops (const struct entry *entry, unsigned entries)
+{
+	unsigned disks = 0, bare = 0;
+
+	if (virTypedParamsGetUInt (entry->params, entry->count, "disk.count", &disks) != 1 ||
+	    disks > (unsigned) entry->count)
+		return VMC_LOOPS_UNKNOWN;
+	for (unsigned i = 0; i < disks; i++) {
+		const char *name = NULL;
+		char key[40];
+
+		(void) snprintf (key, sizeof key, "disk.%u.name", i);
+		if (virTypedParamsGetString (entry->params, entry->count, key, &name) != 1)
+			return VMC_LOOPS_UNKNOWN;
+		if (strncmp (name, LOOP, strlen (LOOP)) == 0)
+			bare += !is_mounted (*entry, entries, name + strlen ("/dev/"));
+	}
+	return bare;
+}
+
 void vmc_qemu_agent_count (virTypedParameterPtr params, int count, const char *target,
 			   struct vmc_qemu_filesystems *filesystems)
 {
 	struct entry entry = {.params = params, .count = count};
 	unsigned entries = 0;
 
-	*filesystems = (struct vmc_qemu_filesystems) {0};
+	*filesystems = (struct vmc_qemu_filesystems) {.bare_loops = VMC_LOOPS_UNKNOWN};
 	if (virTypedParamsGetUInt (params, count, "fs.count", &entries) != 1 || entries > VMC_FILESYSTEMS_MAX)
 		return;
+	filesystems->bare_loops = count_bare_loops (&entry, entries);
 	for (; entry.number < (int) entries; entry.number++)
 		if (lies_on (&entry, target) && !is_again (&entry))
 			add (&entry, filesystems);
@@ -140,14 +171,20 @@ int vmc_qemu_agent_fail (struct vmc_error *err, const char *context)
 	return code == VMC_BUSY ? vmc_fail_in (err, "somebody else has frozen the guest") : -1;
 }
 
+/* An agent that is older than QEMU 5.2 does not name the disks, and libvirt then says nothing of the filesystems either. */
+static int ask_for (const struct vmc_domain *domain, unsigned types, virTypedParameterPtr *params, int *count)
+{
+	return VMC_LIBVIRT (virDomainGetGuestInfo (domain->handle, types, params, count, 0));
+}
+
 int vmc_qemu_agent_ask (const struct vmc_domain *domain, const char *target, struct vmc_qemu_filesystems *filesystems,
 			struct vmc_error *err)
 {
 	virTypedParameterPtr params = NULL;
 	int count = 0;
 
-	if (VMC_LIBVIRT (virDomainGetGuestInfo (domain->handle, VIR_DOMAIN_GUEST_INFO_FILESYSTEM, &params, &count, 0)) <
-	    0)
+	if (ask_for (domain, VIR_DOMAIN_GUEST_INFO_FILESYSTEM | VIR_DOMAIN_GUEST_INFO_DISKS, &params, &count) < 0 &&
+	    ask_for (domain, VIR_DOMAIN_GUEST_INFO_FILESYSTEM, &params, &count) < 0)
 		return vmc_qemu_agent_fail (err, "qemu-guest-agent cannot name the guest's filesystems");
 	vmc_qemu_agent_count (params, count, target, filesystems);
 	virTypedParamsFree (params, count);

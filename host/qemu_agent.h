@@ -10,10 +10,13 @@
 
 #include "domain.h"
 
+#define VMC_LOOPS_UNKNOWN UINT32_MAX
+
 /* What the filesystems that it names tell about one disk. */
 struct vmc_qemu_filesystems {
 	uint32_t mounted;     /* on the disk, at least in part */
 	uint32_t mounted_ext; /* ext, directly on the disk or on a partition of it, each counted once */
+	uint32_t bare_loops;  /* loop devices of the guest from which no filesystem is mounted; VMC_LOOPS_UNKNOWN */
 	/* Of those that lie on no other disk; what is reserved for root counts as neither. */
 	uint64_t free_bytes, used_bytes;
 };
@@ -36,7 +39,7 @@ int vmc_qemu_agent_trim (const struct vmc_domain *domain, uint64_t minimum_bytes
 int vmc_qemu_agent_ask (const struct vmc_domain *domain, const char *target, struct vmc_qemu_filesystems *filesystems,
 			struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
-/* What PARAMS, from virDomainGetGuestInfo, say about the disk TARGET. */
+/* What PARAMS, from virDomainGetGuestInfo, say about the disk TARGET, and about loop devices, unless the disks are not in it. */
 void vmc_qemu_agent_count (virTypedParameterPtr params, int count, const char *target,
 			   struct vmc_qemu_filesystems *filesystems) __attribute__ ((nonnull (3, 4)));
 

@@ -4,7 +4,7 @@
 
 guest_modules=loop
 cp /sbin/losetup "$work/util-losetup" # busybox has one without direct I/O
-guest_programs="$work/util-losetup $qemu_agent_program" more_channel=$qemu_agent_channel
+guest_programs="$work/util-losetup /sbin/mke2fs $qemu_agent_program" more_channel=$qemu_agent_channel
 
 make_image g qcow2 "$size" "$dirty" "$files" mbr
 define_guest g "$(disk_xml vda "$images/g.qcow2")"
@@ -38,8 +38,12 @@ for _ in 1 2 3; do run_with_write 0; done
 say "with qemu-guest-agent alone, which cannot tell: nothing is given back"
 guest g "killall vmcompact-agent; sleep 0.5" >/dev/null
 start_qemu_agent g
+expect_status 3 $run
+expect_text "$work/err" "a loop device from which no filesystem is mounted"
+say "and where it seems to be mounted, its writes are counted"
+guest g "mke2fs -q /dev/loop0 4096 >/dev/null 2>&1; mkdir /inner; mount /dev/loop0 /inner" # writes past it are nobody's
 run_with_write 1 "the guest wrote to the disk while its filesystems were frozen"
-guest g "util-losetup -d /dev/loop0"
+guest g "umount /inner; util-losetup -d /dev/loop0"
 check_files g /mnt
 stop_guest g
 check_image g qcow2

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "plan.h"
+#include "qemu_agent.h"
 
 #define MIB (UINT64_C (1) << 20)
 #define GIB (UINT64_C (1) << 30)
@@ -272,6 +273,19 @@ static void it_freezes_for_ext4_alone (void **state)
 	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "names no ext4 that lies directly on the disk");
 	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "names no ext4 that lies directly on the disk");
 	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "names no ext4 that lies directly on the disk");
+	strcpy (disk.discard, "unmap");
+	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, false, "a trim is enough");
+}
+
+static void it_must_know_of_loop_devices (void **state)
+{
+	(void) state;
+	make_qemu_agent ();
+	facts.bare_loops = 1;
+	assert_refusal (VMC_METHOD_COMMIT, VMC_REFUSED, "a loop device from which no filesystem is mounted");
+	assert_refusal (VMC_METHOD_CONVERT, VMC_REFUSED, "a loop device from which no filesystem is mounted");
+	facts.bare_loops = VMC_LOOPS_UNKNOWN;
+	assert_refusal (VMC_METHOD_AUTO, VMC_REFUSED, "cannot tell of loop devices");
 	strcpy (disk.discard, "unmap");
 	assert_plan (VMC_METHOD_AUTO, VMC_METHOD_TRIM, false, "a trim is enough");
 }
@@ -987,6 +1001,7 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (qemu_agent_is_enough),
 	PLAN_TEST (it_trims_nothing_that_is_dropped),
 	PLAN_TEST (it_freezes_for_ext4_alone),
+	PLAN_TEST (it_must_know_of_loop_devices),
 	PLAN_TEST (it_must_name_a_filesystem),
 	PLAN_TEST (it_changes_nothing_of_what_is_forbidden),
 	PLAN_TEST (a_pause_is_said_behind_it),

@@ -91,6 +91,53 @@ static void each_disk_has_its_own (void **state)
 	assert_counted ("", 0, 0, 0, 0);
 }
 
+static void add_disks (unsigned disks, const char *const names[])
+{
+	assert_int_equal (virTypedParamsAddUInt (&params, &count, &room, "disk.count", disks), 0);
+	for (unsigned i = 0; names[i] != NULL; i++) {
+		char key[40];
+
+		(void) snprintf (key, sizeof key, "disk.%u.name", i);
+		assert_int_equal (virTypedParamsAddString (&params, &count, &room, key, names[i]), 0);
+	}
+}
+
+static void assert_bare_loops (unsigned bare)
+{
+	struct vmc_qemu_filesystems found = {.bare_loops = 77};
+
+	vmc_qemu_agent_count (params, count, "vda", &found);
+	assert_int_equal (found.bare_loops, bare);
+}
+
+static void loop_devices_count_unless_they_are_mounted (void **state)
+{
+	(void) state;
+	assert_bare_loops (VMC_LOOPS_UNKNOWN);
+	add_count (2);
+	add (0, "vda1", "ext4", "vda", NULL);
+	add (1, "loop1", "squashfs", "", NULL);
+	assert_bare_loops (VMC_LOOPS_UNKNOWN);
+	add_disks (5, (const char *[]) {"/dev/vda", "/dev/loop0", "/dev/vda1", "/dev/loop1", "/dev/loop11", NULL});
+	assert_bare_loops (2);
+}
+
+static void disks_without_a_loop_device (void **state)
+{
+	(void) state;
+	add_count (0);
+	add_disks (2, (const char *[]) {"/dev/vda", "/dev/vda1", NULL});
+	assert_bare_loops (0);
+}
+
+static void disks_of_which_some_are_not_named (void **state)
+{
+	(void) state;
+	add_count (0);
+	add_disks (2, (const char *[]) {"/dev/vda", NULL});
+	assert_bare_loops (VMC_LOOPS_UNKNOWN);
+}
+
 static void a_bind_mount_is_no_filesystem (void **state)
 {
 	(void) state;
@@ -178,6 +225,9 @@ static void sums_that_do_not_fit_are_left_out (void **state)
 
 static const struct CMUnitTest tests[] = {
 	AGENT_TEST (each_disk_has_its_own),
+	AGENT_TEST (loop_devices_count_unless_they_are_mounted),
+	AGENT_TEST (disks_without_a_loop_device),
+	AGENT_TEST (disks_of_which_some_are_not_named),
 	AGENT_TEST (a_bind_mount_is_no_filesystem),
 	AGENT_TEST (what_lies_over_a_mapping_is_not_direct),
 	AGENT_TEST (over_two_disks_it_is_not_known_how_much_is_where),

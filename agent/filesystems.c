@@ -25,6 +25,9 @@
 #define BTRFS_DIRECTORY "/sys/fs/btrfs"
 #define EXT4_DIRECTORY "/sys/fs/ext4"
 
+#define READ_ONLY "it is mounted read-only"
+#define HAS_ERRORS "the kernel has found errors in it; it must be checked first"
+
 static void why_not (char *reason, const char *text)
 {
 	vmc_text_copy (reason, VMC_TEXT_SIZE, text);
@@ -105,6 +108,19 @@ const char *vmc_filesystems_snapshot_module (void)
 	return NULL;
 }
 
+/* ext4 counts the errors that the kernel has found, until e2fsck mends them: then what it calls free may be in use. */
+bool vmc_filesystem_has_errors (const struct vmc_list *devices, const char *name)
+{
+	const struct vmc_device *device = vmc_stack_find (devices, name);
+	char directory[sizeof EXT4_DIRECTORY + VMC_NAME_SIZE];
+
+	if (device == NULL)
+		return false;
+	(void) snprintf (directory, sizeof directory, EXT4_DIRECTORY "/%s", device->name);
+	return vmc_sysfs_number (directory, "errors_count") > 0;
+}
+
+/* A freeze of what is read-only does nothing and does not fail: what the kernel has in mind of it need not be what the disk has. */
 static void say_why_not_map (const struct vmc_mount *mount, const struct vmc_list *devices,
 			     struct vmc_filesystem *filesystem)
 {
@@ -112,6 +128,10 @@ static void say_why_not_map (const struct vmc_mount *mount, const struct vmc_lis
 
 	if (strcmp (filesystem->type, "ext4") != 0 && strcmp (filesystem->type, "xfs") != 0)
 		why_not (filesystem->why_not_map, "its type cannot be mapped, only ext4 and XFS");
+	else if (mount->read_only)
+		why_not (filesystem->why_not_map, READ_ONLY);
+	else if (vmc_filesystem_has_errors (devices, names[0].name))
+		why_not (filesystem->why_not_map, HAS_ERRORS);
 	else if (vmc_fsmap_why_not (mount)[0] != 0)
 		why_not (filesystem->why_not_map, vmc_fsmap_why_not (mount));
 	else if (vmc_filesystems_snapshot_module () != NULL)
@@ -125,21 +145,9 @@ static void say_why_not_map (const struct vmc_mount *mount, const struct vmc_lis
 static void say_why_not_trim (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)
 {
 	if (mount->read_only)
-		why_not (filesystem->why_not_trim, "it is mounted read-only");
+		why_not (filesystem->why_not_trim, READ_ONLY);
 	else if (!vmc_device_takes_discards (mount->device))
 		why_not (filesystem->why_not_trim, "its device does not pass discards on");
-}
-
-/* ext4 counts the errors that the kernel has found, until e2fsck mends them: then what it calls free may be in use. */
-static bool has_errors (const struct vmc_list *devices, const char *name)
-{
-	const struct vmc_device *device = vmc_stack_find (devices, name);
-	char directory[sizeof EXT4_DIRECTORY + VMC_NAME_SIZE];
-
-	if (device == NULL)
-		return false;
-	(void) snprintf (directory, sizeof directory, EXT4_DIRECTORY "/%s", device->name);
-	return vmc_sysfs_number (directory, "errors_count") > 0;
 }
 
 /* Does what is written to it need new space in one of the devices below? */
@@ -159,7 +167,7 @@ static void say_why_not_zero (const struct vmc_mount *mount, const struct vmc_li
 	const struct vmc_name *names = filesystem->devices.items;
 
 	if (mount->read_only)
-		why_not (filesystem->why_not_zero, "it is mounted read-only");
+		why_not (filesystem->why_not_zero, READ_ONLY);
 	for (size_t i = 0; i < filesystem->devices.count && filesystem->why_not_zero[0] == 0; i++)
 		if (vmc_stack_encrypted (devices, names[i].name))
 			why_not (filesystem->why_not_zero,
@@ -167,9 +175,8 @@ static void say_why_not_zero (const struct vmc_mount *mount, const struct vmc_li
 		else if (takes_space (devices, names[i].name))
 			why_not (filesystem->why_not_zero,
 				 "zeros would fill up a snapshot or a thin pool that it lies on");
-		else if (has_errors (devices, names[i].name))
-			why_not (filesystem->why_not_zero,
-				 "the kernel has found errors in it; it must be checked first");
+		else if (vmc_filesystem_has_errors (devices, names[i].name))
+			why_not (filesystem->why_not_zero, HAS_ERRORS);
 }
 
 static void describe_space (const struct vmc_mount *mount, struct vmc_filesystem *filesystem)

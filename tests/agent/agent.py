@@ -139,6 +139,24 @@ class AgentTest(unittest.TestCase):
         finally:
             self.probe = process
 
+    def disk(self, word, options=""):
+        """One more ext4, mounted with OPTIONS: its name, its loop device, where it is mounted."""
+        image, mount = f"{self.dir}/{word}", f"{self.dir}/{word}.mnt"
+        os.mkdir(mount)
+        sh(f"truncate -s 64M {image} && mkfs.ext4 -q -F {image}")
+        loop = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True).stdout.strip()
+        sh(f"mount {options} {loop} {mount}")
+        self.addCleanup(sh, f"umount {mount}; losetup -d {loop} && rmdir {mount} && rm {image}")
+        number = os.stat(loop).st_rdev
+        return f"{os.major(number)}:{os.minor(number)}", loop, mount
+
+    def why_not_map(self, name):
+        return [f for f in self.host.call("filesystems")["filesystems"] if f["filesystem"] == name][0]["why_not_map"]
+
+    def find_error(self, loop):
+        with open(f"/sys/fs/ext4/{loop[5:]}/trigger_fs_error", "w", encoding="ascii") as file:
+            file.write("a test")
+
     def assertThaws(self, within_s):
         end = time.monotonic() + within_s
         while self.frozen():
@@ -186,6 +204,29 @@ class AgentTest(unittest.TestCase):
         finally:
             sh(f"umount {self.mount}")
         self.assertIn("something else may be mounted over it", mine[0]["why_not_map"])
+
+    def test_what_is_read_only_cannot_be_mapped(self):
+        """FIFREEZE of it does nothing, and what its journal would change has not been changed."""
+        name, _, mount = self.disk("read-only", "-o ro,noload")
+        self.assertEqual(self.why_not_map(name), "it is mounted read-only")
+        sh(f"mount -o remount,bind,rw {mount}")
+        self.assertEqual(self.why_not_map(name), "it is mounted read-only")
+        self.assertRefused("unsupported.*read-only", self.freeze_all, [name], disk=name)
+
+    def test_a_mount_that_is_read_only_by_itself_can_be_mapped(self):
+        sh(f"mount -o remount,bind,ro {self.mount}")
+        try:
+            self.assertEqual(self.why_not_map(self.name), "")
+            self.assertTrue(self.host.call("thaw", token=self.freeze()["token"])["held"])
+        finally:
+            sh(f"mount -o remount,bind,rw {self.mount}")
+
+    def test_what_has_errors_cannot_be_mapped(self):
+        name, loop, _ = self.disk("broken")
+        self.assertEqual(self.why_not_map(name), "")
+        self.find_error(loop)
+        self.assertIn("found errors", self.why_not_map(name))
+        self.assertRefused("unsupported.*found errors", self.freeze_all, [name], disk=name)
 
     def test_a_module_that_keeps_snapshots_ends_the_mapping(self):
         sh("mount -t tmpfs none /sys/module && mkdir /sys/module/blksnap")
@@ -339,14 +380,16 @@ class AgentTest(unittest.TestCase):
         while os.path.exists(self.note):
             self.assertLess(time.monotonic(), end, "the note was left")
 
-    def stop_in_freeze(self, word="stop-freeze"):
+    def stop_in_freeze(self, word="stop-freeze", deadline_ms=1500):
         """A keeper that somebody stops when its FIFREEZE has frozen, before it can say so. Or before it has."""
         self.watch(MEDDLE=word)
-        self.host.send("freeze", session=self.host.session, disk=self.name, filesystems=[self.name], early=[], deadline_ms=1500)
+        number = self.host.send("freeze", session=self.host.session, disk=self.name, filesystems=[self.name], early=[],
+                                deadline_ms=deadline_ms)
         end = time.monotonic() + 10
         while not self.children() or self.state(self.keeper()) != "T":
             self.assertLess(time.monotonic(), end, "the keeper was not stopped, so this proves nothing")
         self.assertEqual(self.frozen(), word == "stop-freeze")
+        return number
 
     def test_a_keeper_that_was_stopped_while_it_froze_thaws(self):
         self.stop_in_freeze()
@@ -535,6 +578,23 @@ class AgentTest(unittest.TestCase):
             self.assertFalse(self.host.call("thaw", token=token)["held"])
         finally:
             sh("umount /sys/module")
+
+    def test_an_error_that_is_found_meanwhile_breaks_the_freeze(self):
+        name, loop, _ = self.disk("breaks")
+        token = self.freeze_all([name], disk=name)["token"]
+        self.find_error(loop)
+        self.assertFalse(self.host.call("thaw", token=token)["held"])
+
+    def test_what_becomes_read_only_before_its_freeze_is_not_mapped(self):
+        number = self.stop_in_freeze("stop-first", 5000)
+        sh(f"mount -o remount,ro {self.mount}")
+        try:
+            os.kill(self.keeper(), signal.SIGCONT)
+            error = self.host.wait(number)["error"]
+            self.assertEqual(error["data"]["code"], "failed")
+            self.assertIn("was made read-only before it was frozen", error["message"])
+        finally:
+            sh(f"mount -o remount,rw {self.mount}")
 
     def punched(self):
         """A filesystem with 20,000 free ranges, more than the agent's socket has room for: its name."""

@@ -53,7 +53,7 @@ struct server {
 	uint64_t thaw_id;      /* the thaw that waits for the keeper, if "thaw_asked" */
 	bool thaw_asked;
 	bool late;       /* the keeper did not thaw in time, so we did */
-	bool recovering; /* what an earlier agent has left frozen is not known to be thawed */
+	bool recovering; /* what an earlier agent, or a keeper that was let go, may have frozen is not known to be thawed */
 	struct vmc_freeze freeze;
 	struct vmc_list told; /* struct vmc_device: what the host was told of last in this session */
 	bool done;
@@ -134,14 +134,17 @@ static void watch_worker (struct server *server)
 	(void) epoll_ctl (server->epoll_fd, EPOLL_CTL_ADD, server->worker.fd, &event);
 }
 
-/* The worker is gone or no longer wanted. A keeper that is in the middle of FIFREEZE thaws that one when it comes back. */
+/* The worker is gone or no longer wanted. A keeper that is in the middle of FIFREEZE thaws that one when it comes back; if it is killed
+ * before it can, nobody has but its note. */
 static void finish_worker (struct server *server, bool kill_it)
 {
 	bool dead = vmc_worker_end (&server->worker, kill_it);
 
 	server->asked = server->late = false;
-	if (server->freeze.active)
+	if (server->freeze.active) {
 		vmc_freeze_thaw_all (&server->freeze, dead);
+		server->recovering = server->recovering || !dead;
+	}
 	server->freeze.active = false;
 	if (server->thaw_asked)
 		answer_thaw (server, server->thaw_id);
@@ -454,7 +457,7 @@ static int do_freeze (struct server *server, uint64_t id, void *params, struct v
 	if (must_be_idle (server, err) < 0)
 		return -1;
 	if (server->recovering)
-		return vmc_fail (err, VMC_BUSY, EBUSY, "a freeze of an earlier agent has not come to its end");
+		return vmc_fail (err, VMC_BUSY, EBUSY, "an earlier freeze has not come to its end");
 	vmc_freeze_clear (&server->freeze);
 	if (vmc_freeze_prepare (params, &server->told, &server->freeze, err) < 0)
 		return -1;
@@ -666,12 +669,12 @@ static int patience_ms (const struct server *server)
 	return server->recovering ? LATE_LOOK_MS : -1;
 }
 
-/* No freeze is begun before that has come to its end. */
+/* No freeze is begun before that has come to its end. FITHAW would wait for a FIFREEZE of our own keeper, or come too early. */
 static void recover (struct server *server)
 {
 	struct vmc_error ignored;
 
-	if (server->recovering)
+	if (server->recovering && vmc_worker_gone (&server->worker))
 		server->recovering = vmc_freeze_recover (&ignored) != 0; /* also if it could not be found out */
 }
 

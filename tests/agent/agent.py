@@ -400,6 +400,24 @@ class AgentTest(unittest.TestCase):
         self.host.close()
         self.assertThaws(1)
 
+    def test_what_a_keeper_that_was_let_go_has_frozen_is_thawed_when_it_is_killed(self):
+        self.watch(MEDDLE="slow-freeze")
+        self.host.send("freeze", session=self.host.session, disk=self.name, filesystems=[self.name], early=[], deadline_ms=60000)
+        end = time.monotonic() + 10
+        while not self.frozen():
+            self.assertLess(time.monotonic(), end, "it was not frozen, so this proves nothing")
+        keeper = self.keeper()
+        self.host.close()
+        self.host = Host(self.path)
+        self.host.hello()
+        self.assertRefused("busy", self.freeze)
+        time.sleep(1)
+        self.assertTrue(self.frozen(), "it was thawed before its FIFREEZE came back, so this proves nothing")
+        self.assertTrue(os.path.exists(self.note), "the note of a keeper that is at work is gone")
+        os.kill(keeper, signal.SIGKILL)
+        self.assertThaws(2)
+        self.assertRefused("timeout", self.freeze, 1)  # not busy
+
     def test_what_a_killed_keeper_freezes_yet_is_thawed_by_the_next_agent(self):
         self.stop_in_freeze("stop-first")
         keeper = self.keeper()

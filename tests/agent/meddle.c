@@ -13,6 +13,7 @@
  *     slow-fsmap  GETFSMAP of more than one record takes a second
  *     stop-freeze the process is stopped (SIGSTOP) when FIFREEZE has frozen
  *     stop-first  it is stopped before that
+ *     slow-freeze FIFREEZE comes back 10 s after it has frozen
  *   MEDDLE_MARKS   that FIEMAP adds to each extent
  *   MEDDLE_MAP     the how-many-th FIEMAP, from 1, before which $MEDDLE_ACTION is run, with the file as $FILE
  *   MEDDLE_LOG     gets a line for each call: "punch", "zeroout", "write device" and "write file", each with offset and length,
@@ -290,6 +291,8 @@ int ioctl (int fd, unsigned long request, ...)
 		(void) raise (SIGSTOP);
 	if (request == FIFREEZE && says ("stop-freeze") && real (fd, request, argument) == 0)
 		return raise (SIGSTOP);
+	if (request == FIFREEZE && says ("slow-freeze") && real (fd, request, argument) == 0)
+		return sleep (10) > 0;
 	if (request == BLKZEROOUT && says ("no-zeroout"))
 		return fail (EOPNOTSUPP);
 	if ((request == FS_IOC_SETFLAGS || request == FS_IOC_GETFLAGS) && says ("compress"))

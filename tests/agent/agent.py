@@ -458,6 +458,14 @@ class AgentTest(unittest.TestCase):
             sh(f"fsfreeze -u {self.mount}")
             self.probe.wait(5)
 
+    def test_the_unit_leaves_a_keeper_that_hangs_alive(self):
+        """systemd would kill it when it has waited long enough, and its FIFREEZE would last."""
+        with open(os.path.join(os.environ.get("top_srcdir", "."), "packaging/systemd/vmcompact-agent.service.in"),
+                  encoding="ascii") as file:
+            unit = file.read().splitlines()
+        self.assertIn("KillMode=control-group", unit)  # else it would be killed at once, or not waited for
+        self.assertIn("SendSIGKILL=no", unit)
+
     # --- RCU, by a file in the place of the kernel's setting ---
 
     def expedited(self, text):

@@ -24,6 +24,7 @@
 
 #define BTRFS_DIRECTORY "/sys/fs/btrfs"
 #define EXT4_DIRECTORY "/sys/fs/ext4"
+#define XFS_DIRECTORY "/sys/fs/xfs"
 
 #define READ_ONLY "it is mounted read-only"
 #define HAS_ERRORS "the kernel has found errors in it; it must be checked first"
@@ -118,6 +119,19 @@ bool vmc_filesystem_has_errors (const struct vmc_list *devices, const char *name
 		return false;
 	(void) snprintf (directory, sizeof directory, EXT4_DIRECTORY "/%s", device->name);
 	return vmc_sysfs_number (directory, "errors_count") > 0;
+}
+
+/* Each superblock has a directory as long as it lives. */
+bool vmc_filesystem_lives (const char *name)
+{
+	char link[sizeof "/sys/dev/block/" + VMC_NAME_SIZE], directory[PATH_MAX];
+	const char *device;
+
+	(void) snprintf (link, sizeof link, "/sys/dev/block/%s", name);
+	if (realpath (link, directory) == NULL)
+		return false;
+	device = vmc_sysfs_last_name (directory);
+	return vmc_sysfs_exists (EXT4_DIRECTORY, device) || vmc_sysfs_exists (XFS_DIRECTORY, device);
 }
 
 /* A freeze of what is read-only does nothing and does not fail: what the kernel has in mind of it need not be what the disk has. */

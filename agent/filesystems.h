@@ -26,6 +26,9 @@ const char *vmc_filesystems_snapshot_module (void);
 /* Has the kernel found errors in the ext4 on the device NAME ("major:minor"), which is one of DEVICES? Of other types it is not known. */
 bool vmc_filesystem_has_errors (const struct vmc_list *devices, const char *name) __attribute__ ((nonnull));
 
+/* Has the kernel an ext4 or XFS of the device NAME ("major:minor") in use, be it mounted or not? */
+bool vmc_filesystem_lives (const char *name) __attribute__ ((nonnull));
+
 void vmc_filesystem_clear (struct vmc_filesystem *filesystem) __attribute__ ((nonnull));
 
 #endif

@@ -5,7 +5,7 @@
  *   the keeper   the worker that froze; it thaws when asked, at the deadline, and when the agent dies (end of file);
  *   the agent    when the keeper dies, on hang-up and on SIGTERM;
  *   the next agent, at its start, by the note in /run that was written before the first FIFREEZE; as long as a keeper lives that has
- *                it locked, for a FIFREEZE of that may still be at work, again and again;
+ *                it locked, for a FIFREEZE of that may still be at work, or something of it cannot be opened, again and again;
  *   anybody with CAP_SYS_ADMIN, whose FITHAW we notice: ours then fails with EINVAL and "held" is false.
  *
  * A filesystem that somebody else has frozen answers FIFREEZE with EBUSY: then the whole freeze fails, and what was
@@ -51,6 +51,7 @@
 #define KEEPER_PATIENCE_MS 500
 #define EXT4_CHECKPOINT _IOW ('f', 43, uint32_t) /* EXT4_IOC_CHECKPOINT, Linux 5.14 */
 #define HURRY_NOTE "rcu_expedited"
+#define CROSSED_OUT "-" /* so begins a line of the note that is not to be looked at any more */
 
 static const char *note_path = "/run/vmcompact-agent.frozen";
 
@@ -260,43 +261,65 @@ static void remove_note (void)
 	(void) unlink (note_path);
 }
 
-static void thaw_by_name (const struct vmc_mounts *mounts, const char *name)
+/* True when it is not frozen by us any more. One that is not mounted may be: what is unmounted while it is frozen stays so, and whoever
+ * mounts it again finds it like that. */
+static bool thaw_by_name (const char *name)
 {
-	const struct vmc_mount *mount = vmc_filesystems_find (mounts, name);
 	struct vmc_error ignored;
-	int fd = mount ? vmc_mount_open (mount, &ignored) : -1;
+	int fd = -1, found = vmc_mounts_open_any (name, &fd, &ignored);
+	bool thawed;
+
+	if (found <= 0)
+		return found == 0 && !vmc_filesystem_lives (name);
+	thawed = ioctl (fd, FITHAW, 0) == 0 || errno == EINVAL; /* EINVAL: it is not frozen, which is what we want */
+	(void) close (fd);
+	return thawed;
+}
+
+/* While another name is still to be thawed, somebody else may freeze this one. One byte, which needs no room. */
+static void cross_out (long position)
+{
+	int fd = open (note_path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return;
-	(void) ioctl (fd, FITHAW, 0); /* EINVAL: it is not frozen, which is what we want */
+	if (pwrite (fd, CROSSED_OUT, 1, position) < 0) {
+		/* Then it is thawed once more. */
+	}
 	(void) close (fd);
+}
+
+/* True when the line NAME says nothing any more. */
+static bool settle (const char *name)
+{
+	if (strcmp (name, HURRY_NOTE) == 0)
+		vmc_rcu_hurry (false);
+	else
+		return name[0] == CROSSED_OUT[0] || thaw_by_name (name);
+	return true;
 }
 
 int vmc_freeze_recover (struct vmc_error *err)
 {
-	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
 	char name[VMC_NAME_SIZE];
 	FILE *note = fopen (note_path, "re");
-	bool alone;
+	bool alone, settled = true;
 
 	if (note == NULL)
 		return errno == ENOENT ? 0 : vmc_fail (err, VMC_FAILED, errno, "cannot read '%s'", note_path);
-	if (vmc_mounts_read (&mounts, err) < 0) {
-		(void) fclose (note);
-		return -1;
-	}
-	while (fgets (name, sizeof name, note) != NULL) {
-		name[strcspn (name, "\n")] = 0;
-		if (strcmp (name, HURRY_NOTE) == 0)
-			vmc_rcu_hurry (false);
-		else
-			thaw_by_name (&mounts, name);
-	}
+	/* Asked for before: of what a keeper is still at work on, FITHAW may say too early that it is not frozen. */
 	alone = flock (fileno (note), LOCK_EX | LOCK_NB) == 0;
-	if (alone)
+	for (long position = 0; fgets (name, sizeof name, note) != NULL; position = ftell (note)) {
+		name[strcspn (name, "\n")] = 0;
+		if (!settle (name))
+			settled = false;
+		else if (alone && name[0] != 0)
+			cross_out (position);
+	}
+	if (alone && settled)
 		remove_note ();
 	(void) fclose (note);
-	return alone ? 0 : 1;
+	return alone && settled ? 0 : 1;
 }
 
 /* --- the keeper ------------------------------------------------------------------------------- */

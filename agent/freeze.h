@@ -81,8 +81,8 @@ void vmc_freeze_close (struct vmc_freeze *freeze) __attribute__ ((nonnull));
 /* Forget everything. */
 void vmc_freeze_clear (struct vmc_freeze *freeze) __attribute__ ((nonnull));
 
-/* At start: thaw what an agent that was killed has left frozen, by the note that it left. 1: a keeper of it is alive, and may be about to
- * freeze; to be tried again. */
+/* Thaw what an agent or a keeper that was killed has left frozen, by the note that it left. 1: to be tried again: such a keeper is alive,
+ * and may be about to freeze, or what is named cannot be opened, because it was unmounted while it was frozen, or is mounted over. */
 int vmc_freeze_recover (struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 /* Where the note lies; for tests. */

@@ -169,21 +169,30 @@ static void find_devices (struct vmc_mounts *mounts)
 	mounts->count = kept;
 }
 
-int vmc_mounts_read (struct vmc_mounts *mounts, struct vmc_error *err)
+/* To be freed; NULL: it cannot be read. */
+static char *read_list (struct vmc_error *err)
 {
 	FILE *file = fopen ("/proc/self/mountinfo", "re");
 	char *text = NULL;
 	size_t room = 0;
-	int result;
 
 	/* No zero byte is in that file: one "line" up to it is the whole of it. */
-	if (file == NULL || getdelim (&text, &room, 0, file) < 0)
-		result = vmc_fail (err, VMC_FAILED, errno, "cannot read /proc/self/mountinfo");
-	else
-		result = vmc_mounts_parse (text, mounts, err);
-	find_devices (mounts);
+	if (file == NULL || getdelim (&text, &room, 0, file) < 0) {
+		(void) vmc_fail (err, VMC_FAILED, errno, "cannot read /proc/self/mountinfo");
+		free (text);
+		text = NULL;
+	}
 	if (file != NULL)
 		(void) fclose (file);
+	return text;
+}
+
+int vmc_mounts_read (struct vmc_mounts *mounts, struct vmc_error *err)
+{
+	char *text = read_list (err);
+	int result = text ? vmc_mounts_parse (text, mounts, err) : -1;
+
+	find_devices (mounts);
 	free (text);
 	return result;
 }
@@ -217,4 +226,37 @@ int vmc_mount_open (const struct vmc_mount *mount, struct vmc_error *err)
 		return fd;
 	(void) close (fd);
 	return vmc_fail (err, VMC_UNSUPPORTED, 0, "another filesystem is mounted over '%s'", mount->mount_point);
+}
+
+static int open_line (const struct line *line, struct vmc_error *err)
+{
+	struct vmc_mount mount = {.id = (uint64_t) line->id, .major = line->major, .minor = line->minor};
+	int fd;
+
+	mount.mount_point = unescape (line->mount_point);
+	if (mount.mount_point == NULL)
+		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the list of mounts");
+	fd = vmc_mount_open (&mount, err);
+	free (mount.mount_point);
+	return fd;
+}
+
+int vmc_mounts_open_any (const char *name, int *fd, struct vmc_error *err)
+{
+	char *text = read_list (err), *save = NULL;
+	unsigned major = 0, minor = 0;
+	int result = text ? 0 : -1;
+
+	(void) sscanf (name, "%u:%u", &major, &minor);
+	for (char *one = text ? strtok_r (text, "\n", &save) : NULL; one != NULL && result != 1;
+	     one = strtok_r (NULL, "\n", &save)) {
+		struct line line = {0};
+
+		if (!parse_line (one, &line) || line.major == 0 || line.major != major || line.minor != minor)
+			continue;
+		*fd = open_line (&line, err);
+		result = *fd >= 0 ? 1 : -1;
+	}
+	free (text);
+	return result;
 }

@@ -41,4 +41,9 @@ int vmc_mounts_read (struct vmc_mounts *mounts, struct vmc_error *err) __attribu
 /* Open MOUNT's directory, proving that it is this filesystem and not one mounted over it. Returns a descriptor. */
 int vmc_mount_open (const struct vmc_mount *mount, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
+/* Open a directory of the filesystem NAME ("major:minor") by any of its mounts that nothing is mounted over; however many there are, and
+ * also those of a folder of it. 1: it is *FD; 0: it is not mounted; -1: it cannot be opened, or it is not known whether it is mounted. */
+int vmc_mounts_open_any (const char *name, int *fd, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 #endif

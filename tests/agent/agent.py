@@ -128,9 +128,9 @@ class AgentTest(unittest.TestCase):
     def freeze_all(self, names, deadline_ms=5000, early=(), disk=None):
         return self.host.call("freeze", disk=disk or self.name, filesystems=names, early=list(early), deadline_ms=deadline_ms)
 
-    def frozen(self):
+    def frozen(self, mount=None):
         """A write to a frozen filesystem stands still."""
-        process = subprocess.Popen(["touch", self.mount + "/probe"])
+        process = subprocess.Popen(["touch", (mount or self.mount) + "/probe"])
         try:
             process.wait(0.5)
             return False
@@ -146,7 +146,7 @@ class AgentTest(unittest.TestCase):
         sh(f"truncate -s 64M {image} && mkfs.ext4 -q -F {image}")
         loop = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True).stdout.strip()
         sh(f"mount {options} {loop} {mount}")
-        self.addCleanup(sh, f"umount {mount}; losetup -d {loop} && rmdir {mount} && rm {image}")
+        self.addCleanup(sh, f"fsfreeze -u {mount} 2>/dev/null; umount {mount}; losetup -d {loop} && rmdir {mount} && rm {image}")
         number = os.stat(loop).st_rdev
         return f"{os.major(number)}:{os.minor(number)}", loop, mount
 
@@ -457,6 +457,86 @@ class AgentTest(unittest.TestCase):
         finally:
             sh(f"fsfreeze -u {self.mount}")
             self.probe.wait(5)
+
+    def start_with_note(self, text):
+        """An agent that finds the note of one that was killed."""
+        self.host.close()
+        self.agent.kill()
+        self.agent.wait(5)
+        with open(self.note, "w", encoding="ascii") as file:
+            file.write(text)
+        self.start()
+        self.host = Host(self.path)
+        self.host.hello()
+
+    def assertRecovers(self):
+        end = time.monotonic() + 3
+        while os.path.exists(self.note):
+            self.assertLess(time.monotonic(), end, "the note was left")
+            time.sleep(0.02)
+
+    def assertWaits(self):
+        """There is something that it cannot thaw yet."""
+        self.assertRefused("busy", self.freeze)
+        self.assertTrue(os.path.exists(self.note), "the note of what may be frozen is gone")
+
+    def test_what_is_mounted_over_is_thawed_when_it_can_be_reached(self):
+        sh(f"fsfreeze -f {self.mount} && mount -t tmpfs over {self.mount}")
+        try:
+            self.start_with_note(self.name + "\n")
+            self.assertWaits()
+        finally:
+            sh(f"umount {self.mount}")
+        self.assertThaws(2)
+        self.assertRecovers()
+        self.host.call("thaw", token=self.freeze()["token"])
+
+    def test_what_is_mounted_over_is_thawed_by_another_mount_of_it(self):
+        sh(f"mkdir {self.dir}/other && mount --bind {self.mount}/lost+found {self.dir}/other")
+        self.addCleanup(sh, f"umount {self.dir}/other && rmdir {self.dir}/other")
+        sh(f"fsfreeze -f {self.mount} && mount -t tmpfs over {self.mount}")
+        try:
+            self.start_with_note(self.name + "\n")
+            self.assertRecovers()
+        finally:
+            sh(f"umount {self.mount}")
+        self.assertFalse(self.frozen())
+
+    def test_what_was_unmounted_while_it_was_frozen_is_thawed_when_it_is_mounted_again(self):
+        name, loop, mount = self.disk("unmounted")
+        sh(f"fsfreeze -f {mount} && umount -l {mount}")
+        try:
+            self.start_with_note(name + "\n")
+            self.assertWaits()
+        finally:
+            sh(f"mount {loop} {mount}")
+        self.assertRecovers()
+        self.assertFalse(self.frozen(mount))
+
+    def test_what_was_unmounted_and_is_not_frozen_is_not_waited_for(self):
+        name, loop, mount = self.disk("gone")
+        sh(f"umount {mount}")
+        self.start_with_note(f"{name}\n9999:9999\nrubbish\n")
+        self.assertFalse(os.path.exists(self.note))
+        self.host.call("thaw", token=self.freeze()["token"])
+        sh(f"mount {loop} {mount}")
+
+    def test_what_has_been_thawed_is_not_thawed_again_while_another_is_waited_for(self):
+        look = self.expedited("1\n")
+        name, _, mount = self.disk("covered")
+        sh(f"fsfreeze -f {self.mount}; fsfreeze -f {mount} && mount -t tmpfs over {mount}")
+        try:
+            self.start_with_note(f"{self.name}\n{name}\nrcu_expedited\n")
+            self.assertEqual(look(), (True, "0\n"))
+            self.assertFalse(self.frozen())
+            sh(f"fsfreeze -f {self.mount}; echo 1 >{self.dir}/expedited")
+            time.sleep(1.2)
+            self.assertTrue(self.frozen())
+            self.assertEqual(look()[1], "1\n")
+        finally:
+            sh(f"fsfreeze -u {self.mount}; umount {mount}")
+        self.assertRecovers()
+        self.assertFalse(self.frozen(mount))
 
     def test_the_unit_leaves_a_keeper_that_hangs_alive(self):
         """systemd would kill it when it has waited long enough, and its FIFREEZE would last."""

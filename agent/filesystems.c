@@ -20,6 +20,7 @@
 
 #include "devices.h"
 #include "fsmap.h"
+#include "snapshots.h"
 #include "sysfs.h"
 
 #define BTRFS_DIRECTORY "/sys/fs/btrfs"
@@ -97,18 +98,6 @@ static int add_devices (const struct vmc_mount *mount, bool probe, struct vmc_li
 
 /* --- what can be done ----------------------------------------------------------------------------- */
 
-/* Such a module sees what is written and discarded from inside of the guest, but not what the host gives back. */
-const char *vmc_filesystems_snapshot_module (void)
-{
-	static const char *const names[] = {"veeamsnap", "blksnap",      "bdevfilter",
-					    "dattobd",   "elastio_snap", "snapapi26"};
-
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (vmc_sysfs_exists ("/sys/module", names[i]))
-			return names[i];
-	return NULL;
-}
-
 /* ext4 counts the errors that the kernel has found, until e2fsck mends them: then what it calls free may be in use. */
 bool vmc_filesystem_has_errors (const struct vmc_list *devices, const char *name)
 {
@@ -148,11 +137,7 @@ static void say_why_not_map (const struct vmc_mount *mount, const struct vmc_lis
 		why_not (filesystem->why_not_map, HAS_ERRORS);
 	else if (vmc_fsmap_why_not (mount)[0] != 0)
 		why_not (filesystem->why_not_map, vmc_fsmap_why_not (mount));
-	else if (vmc_filesystems_snapshot_module () != NULL)
-		(void) snprintf (filesystem->why_not_map, sizeof filesystem->why_not_map,
-				 "the kernel module '%s' can keep a snapshot of what is free, and no table shows it",
-				 vmc_filesystems_snapshot_module ());
-	else
+	else if (!vmc_snapshots_possible (filesystem->why_not_map))
 		why_not (filesystem->why_not_map, vmc_stack_why_not_map (devices, names[0].name));
 }
 

@@ -20,9 +20,6 @@ int vmc_filesystem_describe (const struct vmc_mount *mount, bool probe, struct v
 			     struct vmc_filesystem *filesystem, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* A module that hooks into devices, for backups, and keeps what is overwritten: its name; NULL: none is loaded. */
-const char *vmc_filesystems_snapshot_module (void);
-
 /* Has the kernel found errors in the ext4 on the device NAME ("major:minor"), which is one of DEVICES? Of other types it is not known. */
 bool vmc_filesystem_has_errors (const struct vmc_list *devices, const char *name) __attribute__ ((nonnull));
 

@@ -47,6 +47,7 @@
 #include "filesystems.h"
 #include "fsmap.h"
 #include "rcu.h"
+#include "snapshots.h"
 
 #define KEEPER_PATIENCE_MS 500
 #define EXT4_CHECKPOINT _IOW ('f', 43, uint32_t) /* EXT4_IOC_CHECKPOINT, Linux 5.14 */
@@ -562,18 +563,18 @@ static bool errors_found (const struct vmc_freeze *freeze)
 	return false;
 }
 
-/* Do the filesystems still lie where they did? A table of the device mapper can be changed below a frozen filesystem. And has no module
- * been loaded meanwhile that would keep a snapshot of what is free? */
+/* Do the filesystems still lie where they did? A table of the device mapper can be changed below a frozen filesystem. And has nothing
+ * been loaded meanwhile that could keep a snapshot of what is free? */
 static bool places_held (const struct vmc_freeze *freeze)
 {
 	struct vmc_list now = {0};
 	struct vmc_error ignored;
+	char why[VMC_TEXT_SIZE];
 	bool known = true, same;
 
 	for (size_t i = 0; i < freeze->count && known; i++)
 		known = vmc_devices_add (&now, freeze->targets[i].device, false, &ignored) == 0;
-	same = known && same_places (&freeze->devices, &now) && !errors_found (freeze) &&
-	       vmc_filesystems_snapshot_module () == NULL;
+	same = known && same_places (&freeze->devices, &now) && !errors_found (freeze) && !vmc_snapshots_possible (why);
 	vmc_stack_clear (&now);
 	return same;
 }

@@ -237,6 +237,29 @@ class AgentTest(unittest.TestCase):
             sh("umount /sys/module")
         self.assertIn("'blksnap' can keep a snapshot", mine[0]["why_not_map"])
 
+    def drivers(self, text):
+        """Other block drivers than the kernel has."""
+        with open(self.dir + "/drivers", "w", encoding="ascii") as file:
+            file.write("Character devices:\n  1 mem\n\nBlock devices:\n" + text)
+        sh(f"mount --bind {self.dir}/drivers /proc/devices")
+
+    def test_a_block_driver_that_nobody_knows_ends_the_mapping(self):
+        self.drivers("  7 loop\n  8 sd\n252 hcp\n259 blkext\n")
+        try:
+            why = self.why_not_map(self.name)
+            self.assertRefused("unsupported.*'hcp'", self.freeze)
+        finally:
+            sh("umount /proc/devices")
+        self.assertIn("the block driver 'hcp' is not one of the kernel's own", why)
+
+    def test_without_the_list_of_drivers_nothing_is_mapped(self):
+        sh("mount --bind /dev/null /proc/devices")
+        try:
+            why = self.why_not_map(self.name)
+        finally:
+            sh("umount /proc/devices")
+        self.assertIn("it is not known which block drivers there are", why)
+
     def test_a_freeze_of_what_is_not_on_the_disk_is_refused(self):
         self.assertRefused("usage", self.freeze_all, [self.name], disk="9:9")
 
@@ -684,6 +707,14 @@ class AgentTest(unittest.TestCase):
             self.assertFalse(self.host.call("thaw", token=token)["held"])
         finally:
             sh("umount /sys/module")
+
+    def test_a_driver_that_is_loaded_meanwhile_breaks_the_freeze(self):
+        token = self.freeze()["token"]
+        self.drivers("  7 loop\n252 hcp\n")
+        try:
+            self.assertFalse(self.host.call("thaw", token=token)["held"])
+        finally:
+            sh("umount /proc/devices")
 
     def test_an_error_that_is_found_meanwhile_breaks_the_freeze(self):
         name, loop, _ = self.disk("breaks")

@@ -15,10 +15,15 @@
 
 #define MAP_MS 600000
 
+/* A QEMU that is started anew on a block device has a node of it on which there are no locks of ours (nodes.h). */
 static int between_punches (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
 {
+	struct vmc_base *base = opaque;
+
 	vmc_fault_point ("punching");
-	return vmc_base_go_on (opaque, done_bytes, total_bytes, err);
+	if (base->image.is_block && vmc_overlay_check (&base->overlay, err) < 0)
+		return -1;
+	return vmc_base_go_on (base, done_bytes, total_bytes, err);
 }
 
 static int punch (struct vmc_base *base, struct vmc_error *err)

@@ -99,3 +99,17 @@ loop=$(losetup -f --show "$work/behind.raw")
 ln -sfn "$loop" "$work/disk"
 expect_status 3 "$vmcompact" --disk=vdb g
 expect_text "$work/err" "it can be compacted while the domain runs"
+
+say "somebody starts the domain anew on the block device, past the guard, while it is given back: nothing more of it is"
+start_guest g
+guest g "mkdir /b; mount /dev/vdb1 /b && dd if=/dev/urandom of=/b/waste bs=1M count=40 conv=fsync 2>/dev/null && rm /b/waste && sync" || fail "waste"
+start_agent g
+virsh dumpxml --inactive g >"$work/base.xml"
+before=$(allocated "$work/behind.raw") status=0
+VMC_FAULT_POINT=punching VMC_FAULT_ACTION="(virsh destroy g; virsh define $work/base.xml; virsh start g) >$work/again 2>&1" \
+    "$faulty" -q --disk=vdb --overlay-dir="$work/overlays" g 2>"$work/err" || status=$?
+grep -q "'g' started" "$work/again" || { cat "$work/again" >&2; fail "it was not started"; }
+cat "$work/err"
+[ $status != 0 ] || fail "the run did not notice"
+[ "$(allocated "$work/behind.raw")" -ge "$before" ] || fail "something was discarded below the guest"
+virsh -q destroy g

@@ -19,7 +19,8 @@
  * neither the journal nor libvirt's XML can be written.
  *
  * Unsure means hands off: a domain that is off because it was saved or moved, one that is on its base although the overlay
- * has data that we did not commit. And the overlay is removed only if it is the very file that we made.
+ * has data that we did not commit, an overlay that holds somebody's internal snapshot. And the overlay is removed only if it is
+ * the very file that we made.
  *
  * Killed at any point, the domain runs on (or boots from) the overlay over its base, which is a complete chain, or on its base.
  * Only while a redirection is unnoticed, a domain that is switched off would boot from its base without what is in the overlay;
@@ -597,6 +598,26 @@ static int leave_gone (const struct vmc_overlay *overlay, struct vmc_error *err)
 			 journal->base, journal->overlay, journal->uuid);
 }
 
+/* Somebody has taken an internal snapshot while the guest wrote to our file: it lies there. A commit would change the base below it, and
+ * it would be removed with the file. While a block job is at work, libvirt takes none. */
+static int check_snapshots (const struct vmc_journal *journal, struct vmc_error *err)
+{
+	const char *const paths[] = {journal->overlay, journal->next};
+
+	for (size_t i = 0; i < 2; i++) {
+		int found = vmc_image_has_snapshots (paths[i], err);
+
+		if (found < 0)
+			return -1;
+		if (found == 1)
+			return vmc_fail (err, VMC_INTERRUPTED, 0,
+					 "the overlay '%s' holds an internal snapshot, which would be lost with it; "
+					 "delete that (virsh snapshot-delete), then run vmcompact --recover",
+					 paths[i]);
+	}
+	return 0;
+}
+
 /* One step. 1: home. */
 static int step_home (struct home *home, struct vmc_error *err)
 {
@@ -619,6 +640,8 @@ static int step_home (struct home *home, struct vmc_error *err)
 		return step_orphan (home, err);
 	if (state.stray_copy && !state.moving)
 		return end_stray_copy (overlay, err);
+	if (check_snapshots (&overlay->journal, err) < 0)
+		return -1;
 	switch (state.where) {
 	case VMC_ON_OVERLAY:
 		return state.active ? step_running (home, &state, err) : step_off (overlay, &state, err);

@@ -306,18 +306,34 @@ static int add_backing (struct vmc_disk *disk, const char *path, const struct vm
 	return 0;
 }
 
-int vmc_image_header (const char *path, struct vmc_qcow2 *facts, struct vmc_error *err)
+/* How much of it there is; -1 with an error. */
+static ssize_t read_header (const char *path, unsigned char *header, struct vmc_error *err)
 {
-	unsigned char header[VMC_QCOW2_HEADER_BYTES];
 	int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	ssize_t length = fd < 0 ? -1 : pread (fd, header, sizeof header, 0);
+	ssize_t length = fd < 0 ? -1 : pread (fd, header, VMC_QCOW2_HEADER_BYTES, 0);
 	int saved = errno;
 
 	if (fd >= 0)
 		(void) close (fd);
+	return length >= 0 ? length : vmc_fail (err, VMC_REFUSED, saved, "cannot read '%s'", path);
+}
+
+int vmc_image_header (const char *path, struct vmc_qcow2 *facts, struct vmc_error *err)
+{
+	unsigned char header[VMC_QCOW2_HEADER_BYTES];
+	ssize_t length = read_header (path, header, err);
+
+	return length < 0 ? -1 : vmc_qcow2_check (header, (size_t) length, facts, err);
+}
+
+int vmc_image_has_snapshots (const char *path, struct vmc_error *err)
+{
+	unsigned char header[VMC_QCOW2_HEADER_BYTES];
+	ssize_t length = read_header (path, header, err);
+
 	if (length < 0)
-		return vmc_fail (err, VMC_REFUSED, saved, "cannot read '%s'", path);
-	return vmc_qcow2_check (header, (size_t) length, facts, err);
+		return err->errnum == ENOENT ? 0 : -1;
+	return vmc_qcow2_has_snapshots (header, (size_t) length) ? 1 : 0;
 }
 
 int vmc_image_find_chain (struct vmc_disk *disk, struct vmc_error *err)

@@ -46,6 +46,9 @@ bool vmc_image_is_qcow2 (const char *path) __attribute__ ((nonnull));
 int vmc_image_header (const char *path, struct vmc_qcow2 *facts, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
+/* Does the file PATH, as it is now, hold internal snapshots of qcow2? 0 also if there is no such file, or it is no qcow2 (yet). */
+int vmc_image_has_snapshots (const char *path, struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
+
 /* Is PATH the file of IMAGE, or does it have it as a backing file, by what the qcow2 headers say? What cannot be read does
  * not. Only ever a reason to refuse: that is why the format may be guessed here. */
 bool vmc_image_chain_has (const char *path, const struct vmc_image *image) __attribute__ ((nonnull));

@@ -147,7 +147,7 @@ int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow
 				 "the image has clusters of 2^%u bytes, which qcow2 does not allow", cluster_bits);
 	if (be32 (header + 32) != 0)
 		return vmc_fail (err, VMC_REFUSED, 0, "the image is encrypted");
-	if (be32 (header + 60) != 0)
+	if (vmc_qcow2_has_snapshots (header, length))
 		return vmc_fail (err, VMC_REFUSED, 0,
 				 "the image has internal snapshots; delete them first (virsh snapshot-delete)");
 	if (version == 3 && check_features (be64 (header + 72), err) < 0)
@@ -164,4 +164,9 @@ int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow
 bool vmc_qcow2_backing (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
 {
 	return length >= HEADER_V2_BYTES && be32 (header) == MAGIC && read_backing (header, length, facts, err) == 0;
+}
+
+bool vmc_qcow2_has_snapshots (const unsigned char *header, size_t length)
+{
+	return length >= HEADER_V2_BYTES && be32 (header) == MAGIC && be32 (header + 60) != 0;
 }

@@ -36,4 +36,7 @@ int vmc_qcow2_check (const unsigned char *header, size_t length, struct vmc_qcow
 bool vmc_qcow2_backing (const unsigned char *header, size_t length, struct vmc_qcow2 *facts, struct vmc_error *err)
 	__attribute__ ((nonnull));
 
+/* Does it hold internal snapshots, whatever else it says? False also when this is no qcow2 header. */
+bool vmc_qcow2_has_snapshots (const unsigned char *header, size_t length) __attribute__ ((nonnull));
+
 #endif

@@ -61,6 +61,50 @@ rm "$overlay"
 recover 0
 check_home; check_data
 
+# --- internal snapshots: they lie in the file that the guest writes to ----------------------------------------------
+
+in_overlay="holds an internal snapshot"
+take="virsh snapshot-create-as g s1"
+
+snapshot_stays ()       # OVERLAY - until it is deleted, and the domain stays there
+{
+    local at=$1
+    recover 5 "$in_overlay"
+    virsh domblklist g | grep -q "$at$" || fail "the domain is no longer on $at"
+    qemu-img snapshot -U -l "$at" | grep -q ' s1 ' || fail "the snapshot is lost"
+    virsh -q snapshot-delete g s1
+    recover 0
+}
+
+while_at prepared "$take" 3 "has internal snapshots" # in the image itself: nothing is punched, and it stays there
+check_home
+virsh -q snapshot-delete g s1
+while_at committing "! $take" 0
+check_home
+while_at punch "$take" 5 "$in_overlay"
+check_writing
+snapshot_stays "$overlay"
+check_home; check_data
+
+run="$vmcompact --method=convert g"
+while_at rewriting "$take" 5 "$in_overlay"
+snapshot_stays "$overlay"
+check_home
+while_at hopped "$take" 5 "$in_overlay"
+snapshot_stays "${overlay}2"
+stat -c "$image_facts" "$images"/* >"$work/stat" # the new image
+check_home
+run="$vmcompact --method=commit g"
+
+say "taken when the guest is off"
+at punch 'kill -9 $pid' $run
+virsh -q destroy g
+virsh -q snapshot-create-as g s1
+snapshot_stays "$overlay"
+check_nothing_left
+boot_guest
+check_home; check_data
+
 # --- a guest that stands still, frozen or paused --------------------------------------------------------------------
 
 still_paused ()         # as somebody wanted it

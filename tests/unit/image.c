@@ -533,6 +533,34 @@ static void punching_needs_a_directory (void **state)
 	assert_error (err, VMC_REFUSED, "punch holes");
 }
 
+static void assert_snapshots (const char *name, int wanted)
+{
+	struct vmc_error err;
+
+	assert_int_equal (vmc_image_has_snapshots (path_of (name), &err), wanted);
+}
+
+static void snapshots_are_seen_in_the_header (void **state)
+{
+	FILE *file;
+
+	(void) state;
+	assert_snapshots ("not made", 0);
+	make_raw ("empty", 0);
+	assert_snapshots ("empty", 0);
+	make_raw ("raw", 4096);
+	assert_snapshots ("raw", 0);
+	make_qcow2 ("snapshots", NULL);
+	assert_snapshots ("snapshots", 0);
+	file = fopen (path_of ("snapshots"), "r+");
+	assert_non_null (file);
+	assert_int_equal (fseek (file, 60, SEEK_SET), 0);
+	assert_int_equal (fputc (1, file), 1); /* of four bytes, the highest */
+	assert_int_equal (fclose (file), 0);
+	assert_snapshots ("snapshots", 1);
+	assert_snapshots (".", -1);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (the_directory_is_what_is_before_the_last_slash),
 	cmocka_unit_test (the_directory_may_be_the_root),
@@ -566,6 +594,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (the_directory_of_the_overlay_must_be_there),
 	cmocka_unit_test (allocated_bytes_are_those_on_the_disk),
 	cmocka_unit_test (punching_needs_a_directory),
+	cmocka_unit_test (snapshots_are_seen_in_the_header),
 };
 
 int main (void)

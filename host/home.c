@@ -19,8 +19,8 @@
  * neither the journal nor libvirt's XML can be written.
  *
  * Unsure means hands off: a domain that is off because it was saved or moved, one that is on its base although the overlay
- * has data that we did not commit, an overlay that holds somebody's internal snapshot. And the overlay is removed only if it is
- * the very file that we made.
+ * has data that we did not commit, an overlay that holds somebody's internal snapshot, a base that is another file now. And the
+ * overlay is removed only if it is the very file that we made.
  *
  * Killed at any point, the domain runs on (or boots from) the overlay over its base, which is a complete chain, or on its base.
  * Only while a redirection is unnoticed, a domain that is switched off would boot from its base without what is in the overlay;
@@ -618,6 +618,15 @@ static int check_snapshots (const struct vmc_journal *journal, struct vmc_error 
 	return 0;
 }
 
+/* Somebody may have put another file in the place of the base, a backup say. It matters as long as the overlay is to be committed. */
+static int check_base (const struct vmc_journal *journal, const struct vmc_overlay_state *state, struct vmc_error *err)
+{
+	bool away = state->where == VMC_ON_OVERLAY || state->where == VMC_ON_NEXT || state->where == VMC_BURIED ||
+		    state->where == VMC_UNNOTICED;
+
+	return away && journal->step != VMC_STEP_ON_BASE ? vmc_new_image_check_base (journal, err) : 0;
+}
+
 /* One step. 1: home. */
 static int step_home (struct home *home, struct vmc_error *err)
 {
@@ -640,7 +649,7 @@ static int step_home (struct home *home, struct vmc_error *err)
 		return step_orphan (home, err);
 	if (state.stray_copy && !state.moving)
 		return end_stray_copy (overlay, err);
-	if (check_snapshots (&overlay->journal, err) < 0)
+	if (check_snapshots (&overlay->journal, err) < 0 || check_base (&overlay->journal, &state, err) < 0)
 		return -1;
 	switch (state.where) {
 	case VMC_ON_OVERLAY:

@@ -21,7 +21,8 @@
 
 #define SUFFIX ".journal"
 #define JOURNAL_MAX_BYTES (16 << 20) /* libvirt sends at most 4 MiB of XML, every byte of which may be escaped here */
-#define JOURNAL_VERSION 3
+#define JOURNAL_VERSION 4
+#define JOURNAL_VERSION_BEFORE 3 /* without base_inode; this program may have taken the place of an older one */
 
 static const char *const step_names[VMC_STEPS] = {"prepare", "redirect", "punch",  "rewrite",
 						  "commit",  "move",     "on-base"};
@@ -43,6 +44,7 @@ static const struct {
 	const char *key;
 	size_t offset;
 } numbers[] = {
+	{"base_inode", offsetof (struct vmc_journal, base_inode)},
 	{"overlay_inode", offsetof (struct vmc_journal, overlay_inode)},
 	{"overlay_bytes", offsetof (struct vmc_journal, overlay_bytes)},
 	{"next_inode", offsetof (struct vmc_journal, next_inode)},
@@ -258,14 +260,24 @@ static struct json_object *parse (const char *text, size_t length)
 	return well_formed (text, length) ? parse_as (0, text, length) : NULL;
 }
 
+/* One of an older version becomes one of this. */
+static int decode_version (struct json_object *object)
+{
+	uint64_t version;
+
+	if (decode_number (object, "version", &version) < 0)
+		return -1;
+	if (version == JOURNAL_VERSION_BEFORE)
+		return json_object_object_add (object, "base_inode", json_object_new_int (0));
+	return version == JOURNAL_VERSION ? 0 : -1;
+}
+
 static int decode (const char *text, size_t length, const char *uuid, struct vmc_journal *journal)
 {
 	struct json_object *object = parse (text, length);
-	uint64_t version;
 	int result = -1;
 
-	if (object != NULL && json_object_is_type (object, json_type_object) &&
-	    decode_number (object, "version", &version) == 0 && version == JOURNAL_VERSION &&
+	if (object != NULL && json_object_is_type (object, json_type_object) && decode_version (object) == 0 &&
 	    decode_texts (object, journal) == 0 && strcmp (journal->uuid, uuid) == 0 &&
 	    decode_numbers (object, journal) == 0 && decode_flags (object, journal) == 0 &&
 	    decode_step (object, journal) == 0)

@@ -3,8 +3,8 @@
  * One file for a domain, in VMC_STATE_DIRECTORY, written before each step that changes something; on the way home, if it can be.
  * It is there from before the overlay is made until after the overlay is gone; at most one disk of a domain is away at a time. It
  * is a hint: where the domain is, libvirt says. Only a few things cannot be seen there, and are taken from here: which files are the
- * overlays that we made, which of them or of the base counts, whether it was us who paused or froze the guest, and which file the
- * rewritten image is.
+ * overlays that we made, which of them or of the base counts, whether it was us who paused or froze the guest, and which files the
+ * base and the rewritten image are.
  */
 #ifndef VMC_JOURNAL_H
 #define VMC_JOURNAL_H
@@ -33,6 +33,7 @@ struct vmc_journal {
 	char name[VMC_NAME_SIZE * 4]; /* of the domain, escaped: for messages */
 	char target[VMC_NAME_SIZE];
 	char base[VMC_PATH_SIZE];
+	uint64_t base_inode; /* the file that the overlay was made over; 0: not known, or no file */
 	char overlay[VMC_PATH_SIZE];
 	uint64_t overlay_inode; /* the file that we made; inode 0: not made yet */
 	uint64_t overlay_bytes; /* its length as long as nobody has written to it */

@@ -50,6 +50,21 @@ bool vmc_new_image_in_place (const struct vmc_journal *journal)
 	return journal->new_inode != 0 && inode_of (journal->base, "") == journal->new_inode;
 }
 
+/* The path may be that of a symbolic link. */
+int vmc_new_image_check_base (const struct vmc_journal *journal, struct vmc_error *err)
+{
+	struct stat status;
+
+	if (journal->base_inode == 0 || vmc_new_image_in_place (journal))
+		return 0;
+	if (stat (journal->base, &status) == 0 && status.st_ino == journal->base_inode)
+		return 0;
+	return vmc_fail (err, VMC_INTERRUPTED, 0,
+			 "'%s' is not the file that the overlay '%s' was made over; put that back, then run vmcompact "
+			 "--recover",
+			 journal->base, journal->overlay);
+}
+
 static int check_name (const char *base, const char *suffix, uint64_t inode, struct vmc_error *err)
 {
 	char path[VMC_PATH_SIZE];

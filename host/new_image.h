@@ -25,6 +25,11 @@ int vmc_new_image_in_the_way (const char *base, char *path) __attribute__ ((nonn
 /* Has the new image the path of the base? False also when there is no new image. */
 bool vmc_new_image_in_place (const struct vmc_journal *journal) __attribute__ ((nonnull));
 
+/* Is the file under the path of the base the one that the overlay belongs over: the base as it was made over, or the new image?
+ * VMC_INTERRUPTED if not: the overlay would spoil it, and be lost. 0 also where the journal does not say which file it was. */
+int vmc_new_image_check_base (const struct vmc_journal *journal, struct vmc_error *err)
+	__attribute__ ((nonnull, warn_unused_result));
+
 /* Give the old image its second name beforehand: what can be refused is refused here, where the way back is short. */
 int vmc_new_image_prepare (const struct vmc_journal *journal, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));

@@ -284,6 +284,15 @@ static int make_overlay (struct vmc_overlay *overlay, const char *base_format, u
 	return 0;
 }
 
+/* A device has no inode that lasts: its node may be another one after a boot. */
+static void note_base (struct vmc_journal *journal)
+{
+	struct stat status;
+
+	if (stat (journal->base, &status) == 0 && S_ISREG (status.st_mode))
+		journal->base_inode = status.st_ino;
+}
+
 int vmc_overlay_prepare (struct vmc_domain *domain, const struct vmc_disk *disk, const char *path,
 			 uint64_t virtual_bytes, struct vmc_overlay *overlay, struct vmc_error *err)
 {
@@ -294,6 +303,7 @@ int vmc_overlay_prepare (struct vmc_domain *domain, const struct vmc_disk *disk,
 	memcpy (journal->name, domain->name, sizeof journal->name);
 	memcpy (journal->target, disk->target, sizeof journal->target);
 	memcpy (journal->base, disk->path, sizeof journal->base);
+	note_base (journal);
 	(void) snprintf (journal->overlay, sizeof journal->overlay, "%s", path);
 	if (remember_xml (overlay, err) < 0 || vmc_overlay_step (overlay, VMC_STEP_PREPARE, err) < 0)
 		return -1;

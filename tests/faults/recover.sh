@@ -163,6 +163,17 @@ left_alone "somebody has changed the disk" "$vmcompact" --recover
 virsh -q define "$work/away.xml"
 recovers
 
+say "a copy of the base lies under its name: a backup, say"
+killed_at punch
+virsh -q destroy g
+mv "$images/g.qcow2" "$work/the-base"; cp "$work/the-base" "$images/g.qcow2"
+left_alone "not the file that the overlay" "$vmcompact" --recover
+boot_guest
+left_alone "not the file that the overlay" "$vmcompact" --recover
+virsh -q destroy g
+mv "$work/the-base" "$images/g.qcow2"
+recovers
+
 say "saved: its memory goes with the overlay"
 killed_at punch
 virsh -q managedsave g

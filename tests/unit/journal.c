@@ -29,6 +29,7 @@ static int make_room (void **state)
 	strcpy (journal.target, "vda");
 	strcpy (journal.base, "/images/vm1.qcow2");
 	strcpy (journal.overlay, "/images/vm1.qcow2.vmcompact-overlay");
+	journal.base_inode = 123455;
 	journal.overlay_inode = 123456;
 	journal.overlay_bytes = 196616;
 	journal.inactive_xml = strdup ("<domain type='kvm'>\n  <name>vm1</name>\n</domain>\n");
@@ -82,6 +83,7 @@ static void assert_read (void)
 	assert_string_equal (read.overlay, journal.overlay);
 	assert_string_equal (read.next, journal.next);
 	assert_string_equal (read.new_format, journal.new_format);
+	assert_int_equal (read.base_inode, journal.base_inode);
 	assert_int_equal (read.next_inode, journal.next_inode);
 	assert_int_equal (read.new_inode, journal.new_inode);
 	assert_int_equal (read.old_inode, journal.old_inode);
@@ -223,6 +225,7 @@ static void numbers_are_kept (void **state)
 
 	(void) state;
 	for (size_t i = 0; i < UNIT_COUNT (numbers); i++) {
+		journal.base_inode = numbers[UNIT_COUNT (numbers) - 1 - i];
 		journal.overlay_inode = numbers[i];
 		journal.overlay_bytes = numbers[i];
 		journal.next_inode = numbers[i];
@@ -259,10 +262,11 @@ static void it_is_for_us_alone (void **state)
 
 /* --- what is not used ------------------------------------------------------------------------- */
 
-static const char *const keys[] = {"version",   "uuid",      "domain",        "target",     "base",
-				   "overlay",   "next",      "overlay_inode", "next_inode", "overlay_bytes",
-				   "new_inode", "old_inode", "new_format",    "over_new",   "former",
-				   "keep_old",  "step",      "paused",        "frozen",     "inactive_xml"};
+static const char *const keys[] = {"version",       "uuid",      "domain",    "target",        "base",
+				   "base_inode",    "overlay",   "next",      "overlay_inode", "next_inode",
+				   "overlay_bytes", "new_inode", "old_inode", "new_format",    "over_new",
+				   "former",        "keep_old",  "step",      "paused",        "frozen",
+				   "inactive_xml"};
 
 /* Write the journal with KEY changed to VALUE, JSON text; NULL: without KEY. */
 static void put_changed (const char *key, const char *value)
@@ -310,7 +314,7 @@ static void a_value_that_cannot_be_is_damage (void **state)
 	} cases[] = {
 		{"version", "1"},
 		{"version", "2"},
-		{"version", "4"},
+		{"version", "5"},
 		{"version", "0"},
 		{"version", "\"1\""},
 		{"version", "true"},
@@ -325,6 +329,7 @@ static void a_value_that_cannot_be_is_damage (void **state)
 		{"base", "false"},
 		{"base", "null"},
 		{"overlay", "null"},
+		{"base_inode", "-1"},
 		{"overlay_inode", "-1"},
 		{"overlay_inode", "\"1\""},
 		{"next", "null"},
@@ -356,6 +361,25 @@ static void a_value_that_cannot_be_is_damage (void **state)
 		put_changed (cases[i].key, cases[i].value);
 		assert_unreadable (cases[i].value, "is damaged");
 	}
+}
+
+/* The program may have been replaced by a newer one over a run that died. */
+static void one_of_version_3_is_read (void **state)
+{
+	struct json_object *object;
+	const char *text;
+
+	(void) state;
+	write_journal ();
+	object = json_object_from_file (PATH);
+	assert_non_null (object);
+	json_object_object_del (object, "base_inode");
+	json_object_object_add (object, "version", json_object_new_int (3));
+	text = json_object_to_json_string (object);
+	put (PATH, text, strlen (text));
+	json_object_put (object);
+	journal.base_inode = 0;
+	assert_read ();
 }
 
 static void put_long (const char *key, size_t length)
@@ -768,6 +792,7 @@ static const struct CMUnitTest tests[] = {
 	ROOM_TEST (a_key_that_is_missing_is_damage),
 	ROOM_TEST (a_value_of_another_type_is_damage),
 	ROOM_TEST (a_value_that_cannot_be_is_damage),
+	ROOM_TEST (one_of_version_3_is_read),
 	ROOM_TEST (a_text_is_never_cut),
 	ROOM_TEST (further_keys_do_no_harm),
 	ROOM_TEST (a_part_of_a_journal_is_damage),

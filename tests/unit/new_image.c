@@ -196,6 +196,46 @@ static void a_link_to_the_new_image_is_not_the_new_image (void **state)
 	assert_false (vmc_new_image_in_place (&journal));
 }
 
+static int check_base (void)
+{
+	struct vmc_error err;
+
+	if (vmc_new_image_check_base (&journal, &err) == 0)
+		return 0;
+	assert_error (err, VMC_INTERRUPTED, "image' is not the file that the overlay '");
+	return -1;
+}
+
+static void the_overlay_belongs_over_the_old_image_and_the_new (void **state)
+{
+	static const struct {
+		const char *letters;
+		int result;
+	} cases[] = {{"O---", 0}, {"ON--", 0}, {"NN-O", 0}, {"F---", -1}, {"FN-O", -1}, {"----", -1}};
+
+	(void) state;
+	journal.base_inode = journal.old_inode;
+	for (size_t i = 0; i < UNIT_COUNT (cases); i++) {
+		lay_out (cases[i].letters);
+		if (check_base () != cases[i].result)
+			fail_msg ("%s", cases[i].letters);
+	}
+	journal.base_inode = 0; /* not known */
+	lay_out ("F---");
+	assert_int_equal (check_base (), 0);
+}
+
+static void it_may_belong_over_what_a_link_leads_to (void **state)
+{
+	(void) state;
+	journal.base_inode = journal.old_inode;
+	lay_out ("----");
+	assert_return_code (symlink (path_of ("old"), path_with ("")), 0);
+	assert_int_equal (check_base (), 0);
+	journal.base_inode = journal.new_inode + 1000;
+	assert_int_equal (check_base (), -1);
+}
+
 /* --- swapping --------------------------------------------------------------------------------- */
 
 static void swap (const char *from, const char *wanted)
@@ -437,6 +477,8 @@ static const struct CMUnitTest tests[] = {
 	ROOM_TEST (the_inode_tells_which_image_it_is),
 	ROOM_TEST (without_a_new_image_it_is_not_in_place),
 	ROOM_TEST (a_link_to_the_new_image_is_not_the_new_image),
+	ROOM_TEST (the_overlay_belongs_over_the_old_image_and_the_new),
+	ROOM_TEST (it_may_belong_over_what_a_link_leads_to),
 	ROOM_TEST (from_wherever_it_was_killed_it_is_swapped),
 	ROOM_TEST (only_the_very_file_is_swapped_in),
 	ROOM_TEST (a_file_that_is_not_what_it_was_stops_it),

@@ -53,6 +53,23 @@ check_nothing_left
 virsh domrename other g >/dev/null
 off
 
+# --- resized ------------------------------------------------------------------------------------------------------
+
+can_write_all ()        # of the disk: what is new at its end, too
+{
+    guest g "dd if=/dev/zero of=/dev/vda bs=1M seek=$(($1 - 1)) count=1 conv=fsync,notrunc 2>/dev/null" || fail "the guest cannot write to the end of its disk"
+}
+
+while_at prepared "virsh blockresize g vda 170M" 1 "has changed the size of the disk"
+can_write_all 170
+check_home
+while_at redirect "virsh blockresize g vda 180M" 1 # just when the overlay takes over: the freeze does not hold, or the reader finds it
+can_write_all 180
+check_home
+while_at punch "virsh blockresize g vda 190M" 0 # the commit makes the base as large
+can_write_all 190
+check_home; check_data
+
 # --- edited -------------------------------------------------------------------------------------------------------
 
 while_at guarded "$(edit ">262144</memory>" ">300000</memory>")" 1 "XML of the domain"

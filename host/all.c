@@ -1,6 +1,7 @@
 /* all.c - see all.h
  *
- *   list       the domains, but those that are left out by name or by their own metadata
+ *   list       the domains, but those that are left out by name or by their own metadata; and whatever an earlier run has left away
+ *              from home, left out or not
  *   survey     a dry run of each: what could it give back, and where do its images lie?
  *   night      schedule.c says who is next; each is compacted by a process of its own, which is this program with that one domain,
  *              and writes its own report, history and log; what an earlier run has left away from home is brought home first
@@ -29,6 +30,7 @@
 #include "aftermath.h"
 #include "clock.h"
 #include "history.h"
+#include "journal.h"
 #include "lock.h"
 #include "metrics.h"
 #include "nightly.h"
@@ -42,6 +44,7 @@
 #define ARGUMENTS_MAX (VMC_OPTION_DISKS_MAX + 32)
 #define ARGUMENT_SIZE 512
 #define WAIT_MAX_S (12 * 3600)    /* for a guest's own time, without --until */
+#define KEEPER_MS 1000            /* the keeper of a run that died holds the lock for a moment */
 #define FORGET_S (30 * 86400)     /* what libvirt has not known for so long is gone */
 #define IO_LOWEST ((2 << 13) | 7) /* ioprio_set(2): best effort, lowest; the idle class may be chosen from outside */
 #define IO_CLASS(priority) ((priority) >> 13) /* 0: none was set */
@@ -159,6 +162,68 @@ static int list_guests (struct night *night, struct vmc_error *err)
 	}
 	free (domains);
 	return night->guests != NULL && night->tasks != NULL ? 0 : vmc_fail (err, VMC_FAILED, ENOMEM, "no memory");
+}
+
+/* --- away from home --------------------------------------------------------------------------- */
+
+static bool is_listed (const struct night *night, const char *uuid)
+{
+	for (size_t i = 0; i < night->count; i++)
+		if (strcmp (night->guests[i].uuid, uuid) == 0)
+			return true;
+	return false;
+}
+
+static bool is_at_work (const char *uuid)
+{
+	struct vmc_error error;
+	int lock = vmc_lock_domain (uuid, KEEPER_MS, &error);
+
+	if (lock >= 0)
+		(void) close (lock);
+	return lock < 0 && error.code == VMC_BUSY;
+}
+
+static int make_room (struct night *night, struct vmc_error *err)
+{
+	struct guest *guests = realloc (night->guests, (night->count + 1) * sizeof *guests);
+	struct vmc_task *tasks;
+
+	night->guests = guests ? guests : night->guests;
+	tasks = realloc (night->tasks, (night->count + 1) * sizeof *tasks);
+	night->tasks = tasks ? tasks : night->tasks;
+	return guests != NULL && tasks != NULL ? 0 : vmc_fail (err, VMC_FAILED, ENOMEM, "no memory");
+}
+
+/* No call to libvirt, which might not return. Where its images lie is not known, so it is at work alone. */
+static int add_stranded (void *opaque, const char *uuid, struct vmc_error *err)
+{
+	struct night *night = opaque;
+	struct vmc_journal journal;
+	struct vmc_error unheard;
+	struct guest *guest;
+
+	if (is_listed (night, uuid) || is_at_work (uuid))
+		return 0;
+	if (make_room (night, err) < 0)
+		return -1;
+	guest = &night->guests[night->count];
+	*guest = (struct guest) {.process = VMC_PROCESS_INIT};
+	(void) snprintf (guest->uuid, sizeof guest->uuid, "%s", uuid);
+	(void) snprintf (guest->name, sizeof guest->name, "%s",
+			 vmc_journal_read (uuid, &journal, &unheard) == 1 ? journal.name : uuid);
+	vmc_journal_clear (&journal);
+	night->tasks[night->count++] = (struct vmc_task) {.stranded = true, .left_out = true, .alone = true};
+	return 0;
+}
+
+/* An overlay grows until its domain is home, whoever was to be left out. */
+static void list_stranded (struct night *night)
+{
+	struct vmc_error error;
+
+	if (vmc_journal_list (add_stranded, night, &error) < 0)
+		complain (night, "", &error);
 }
 
 /* --- one run ---------------------------------------------------------------------------------- */
@@ -286,6 +351,8 @@ static void survey_guests (struct night *night)
 		struct vmc_task *task = &night->tasks[i];
 		uint64_t copied_bytes;
 
+		if (task->left_out)
+			continue;
 		prepare (&arguments, night, &night->guests[i], true);
 		vmc_survey (arguments.words, task, &copied_bytes);
 		vmc_history_read (night->guests[i].uuid, &history);
@@ -334,7 +401,7 @@ static void begin (struct night *night, size_t i)
 	struct arguments arguments;
 	struct vmc_error why;
 
-	if (is_gone (night, guest->uuid)) { /* since the list was made */
+	if (!night->tasks[i].left_out && is_gone (night, guest->uuid)) { /* since the list was made */
 		night->tasks[i].state = VMC_TASK_GONE;
 		return;
 	}
@@ -512,8 +579,10 @@ int vmc_all (struct vmc_connection *connection, const struct vmc_options *option
 	if (list_guests (&night, &error) < 0) {
 		complain (&night, "", &error);
 	} else {
-		if (!options->dry_run)
+		if (!options->dry_run) {
+			list_stranded (&night);
 			survey_guests (&night);
+		}
 		run_night (&night);
 	}
 	end_night (&night);

@@ -40,7 +40,7 @@ static void look_at_clock (struct vmc_task *task, int64_t now_s)
 	bool late = is_late (task, now_s);
 
 	if (task->stranded)
-		task->home_only = late || task->opens_s > now_s;
+		task->home_only = task->left_out || late || task->opens_s > now_s;
 	else if (late)
 		task->state = VMC_TASK_LATE;
 }

@@ -20,7 +20,8 @@ struct vmc_task {
 	size_t place_count;                /* 0: not known */
 	bool alone;                        /* nobody else may work on its storage at the same time */
 	bool stranded;                     /* an earlier run has left it away from home */
-	bool home_only;                    /* no time for more than that: set by vmc_schedule_next */
+	bool left_out;                     /* besides, nothing more than that is to be done about it */
+	bool home_only;                    /* that, or no time for more: set by vmc_schedule_next */
 	enum { VMC_TASK_WAITING, VMC_TASK_RUNNING, VMC_TASK_DONE, VMC_TASK_LATE, VMC_TASK_GONE } state;
 };
 

@@ -58,4 +58,45 @@ expect_status 0 timeout 60 $night --until="$(date -d '+2 hours' +%H:%M)"
 grep -q "1 done, 0 failed, 2 left for another time" "$work/out" || { cat "$work/out" >&2; fail "another summary"; }
 ! grep -q 'give space back' "$work/err" || fail "a run was begun"
 all_home
+
+say "one that is left out, by whatever, is only brought home"
+home_only ()            # OPTION... - "h" comes home, and nothing is done about it or anybody else
+{
+    expect_status 0 timeout 60 $night "$@"
+    grep -q "1 done, 0 failed, .* 0 not begun" "$work/out" || { cat "$work/out" >&2; fail "another summary"; }
+    ! grep -q 'give space back' "$work/err" || fail "a run was begun"
+}
+strand () { at redirected 'kill -9 $pid' "$vmcompact" --method=commit h; }
+
+strand
+expect_status 0 "$vmcompact" --all --dry-run --exclude='*'
+[ -n "$(ls $state/*.journal)" ] || fail "a dry run has brought it home"
+home_only --exclude='*'
+all_home
+virsh -q metadata h --uri urn:vmcompact:domain:1 --key vmcompact --live --config --set "<nightly skip='yes'/>" >/dev/null
+remember h
+strand
+home_only --exclude=g --exclude=i
+all_home
+strand
+virsh -q destroy h
+home_only --exclude=g --exclude=i
+check_nothing_left
+virsh dumpxml --inactive h | diff "$work/h.inactive" - || fail "it is not home"
+
+
+say "it cannot be brought home, because it was undefined: that is told"
+start_h () { start_guest h; guest h "mount -o noinit_itable /dev/vda /mnt"; start_agent h; }
+start_h
+strand
+virsh dumpxml --inactive h >"$work/away.xml"
+virsh -q destroy h; virsh -q undefine h
+expect_status 5 timeout 60 $night --exclude='*'
+expect_text "$work/err" "^vmcompact: h: the domain is no longer known here"
+virsh -q define "$work/away.xml"
+start_h
+
+say "a run is at work on it: that is left alone"
+at punch "timeout 60 $night --exclude='*' >\$work/second 2>&1; grep -q '^0 domains' \$work/second" "$vmcompact" --method=commit h
+expect_end 0
 for name in $guests; do stop_guest $name; check_image $name qcow2; done

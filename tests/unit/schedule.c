@@ -266,6 +266,15 @@ static void who_is_stranded_goes_first (void **state)
 	assert_int_equal (next (3, 1), 1);
 }
 
+static void who_is_left_out_is_only_brought_home (void **state)
+{
+	(void) state;
+	tasks[0].stranded = tasks[0].left_out = true;
+	tasks[0].reclaimable_bytes = 0;
+	assert_int_equal (next (3, 1), 0);
+	assert_true (tasks[0].home_only);
+}
+
 static void who_is_stranded_is_brought_home_at_any_time (void **state)
 {
 	(void) state;
@@ -488,6 +497,7 @@ static const struct CMUnitTest tests[] = {
 	TASK_TEST (who_waits_too_long_becomes_late),
 	TASK_TEST (who_is_stranded_goes_first),
 	TASK_TEST (who_is_stranded_is_brought_home_at_any_time),
+	TASK_TEST (who_is_left_out_is_only_brought_home),
 	cmocka_unit_test (the_next_time_is_today_or_tomorrow),
 	cmocka_unit_test (the_time_is_that_of_the_place),
 	cmocka_unit_test (a_window_opens_and_closes),

@@ -154,6 +154,11 @@ static void diagnose_xml (const struct vmc_disk_facts *facts, const char *guest,
 				   "need "
 				   "it not, trim from the next start on",
 				   "vmcompact --setup --discard --disk=%s %s", disk->target, guest);
+	if (!vmc_plan_pauses (disk))
+		vmc_findings_addf (findings, VMC_FINDING_STOP, disk->target,
+				   "its error_policy lets the guest's writes fail when there is no room for the "
+				   "overlay, so only trim can be used; set enospace, for the next start",
+				   "virsh edit %s", guest);
 	if (strcmp (disk->bus, "virtio") == 0 && machine > 0 && machine < DISCARD_MACHINE)
 		vmc_findings_addf (findings, VMC_FINDING_NOTE, disk->target,
 				   "the machine type is older than QEMU 4.0, whose virtio disks take no discards; "

@@ -142,6 +142,7 @@ static int read_disk (xmlNode *node, struct vmc_disk *disk, struct vmc_error *er
 	(void) attribute (node, "device", disk->device, sizeof disk->device);
 	(void) attribute (driver, "type", disk->format, sizeof disk->format);
 	(void) attribute (driver, "discard", disk->discard, sizeof disk->discard);
+	(void) attribute (driver, "error_policy", disk->error_policy, sizeof disk->error_policy);
 	if (!source_path (source, disk->path))
 		return vmc_fail (err, VMC_REFUSED, ENAMETOOLONG, "the path of disk '%s' is too long", disk->target);
 	(void) attribute (source, "protocol", disk->protocol, sizeof disk->protocol);

@@ -20,6 +20,7 @@ struct vmc_disk {
 	char device[VMC_NAME_SIZE]; /* "disk", "cdrom", ... */
 	char format[VMC_NAME_SIZE];
 	char discard[VMC_NAME_SIZE];
+	char error_policy[VMC_NAME_SIZE]; /* "stop", "enospace", "report", "ignore" */
 	char serial[VMC_NAME_SIZE];
 	char address
 		[VMC_NAME_SIZE];  /* as the agent writes it: "virtio 0000:00:04.0", "scsi 0:1:0" (without the host) */

@@ -242,6 +242,27 @@ static int check_image_here (const struct vmc_disk_facts *facts, struct vmc_erro
 			 strcmp (facts->disk->discard, "unmap") == 0 ? "" : ", and that needs discard='unmap'");
 }
 
+/* Without an error_policy libvirt says nothing to QEMU, whose own is "enospc". */
+bool vmc_plan_pauses (const struct vmc_disk *disk)
+{
+	static const char *const pausing[] = {"", "enospace", "stop"};
+
+	for (size_t i = 0; i < sizeof pausing / sizeof pausing[0]; i++)
+		if (strcmp (disk->error_policy, pausing[i]) == 0)
+			return true;
+	return false;
+}
+
+static int check_policy (const struct vmc_disk *disk, struct vmc_error *err)
+{
+	if (vmc_plan_pauses (disk))
+		return 0;
+	return vmc_fail (err, VMC_REFUSED, 0,
+			 "it has error_policy='%s': were there no room for the overlay, QEMU would not pause the "
+			 "guest, whose writes would be lost; use 'enospace', or --method=trim",
+			 disk->error_policy);
+}
+
 /* What an overlay needs, and the way home from it. */
 static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *err)
 {
@@ -251,7 +272,8 @@ static int check_overlay (const struct vmc_disk_facts *facts, struct vmc_error *
 		return refuse (err, "its image is a block device, beside which there is no place for the overlay; "
 				    "name one with --overlay-dir");
 	if (check_version ("the domain's QEMU", facts->domain->qemu_version, VMC_QEMU_OLDEST, err) < 0 ||
-	    check_version ("libvirt", facts->domain->libvirt_version, VMC_LIBVIRT_OLDEST, err) < 0)
+	    check_version ("libvirt", facts->domain->libvirt_version, VMC_LIBVIRT_OLDEST, err) < 0 ||
+	    check_policy (facts->disk, err) < 0)
 		return -1;
 	if (facts->domain->checkpoints)
 		return refuse (err,

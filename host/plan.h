@@ -34,4 +34,7 @@ uint64_t vmc_plan_room (uint64_t write_bytes_per_s);
 bool vmc_plan_trim_dropped (uint64_t virtual_bytes, uint64_t trimmed_bytes, uint64_t before_bytes,
 			    uint64_t after_bytes);
 
+/* Does QEMU pause the guest of DISK when a write finds no room on the host? */
+bool vmc_plan_pauses (const struct vmc_disk *disk) __attribute__ ((nonnull));
+
 #endif

@@ -15,7 +15,8 @@
 static void check_disk (const struct vmc_disk *disk)
 {
 	FUZZ_MUST (disk->target[0] != 0 && ENDED (disk->target) && ENDED (disk->bus) && ENDED (disk->type));
-	FUZZ_MUST (ENDED (disk->device) && ENDED (disk->format) && ENDED (disk->discard) && ENDED (disk->serial));
+	FUZZ_MUST (ENDED (disk->device) && ENDED (disk->format) && ENDED (disk->discard) &&
+		   ENDED (disk->error_policy) && ENDED (disk->serial));
 	FUZZ_MUST (ENDED (disk->address) && ENDED (disk->path) && ENDED (disk->mirror_path));
 	FUZZ_MUST (disk->backing_count <= VMC_CHAIN_MAX);
 	for (size_t i = 0; i < disk->backing_count; i++)

@@ -4,6 +4,7 @@
 make_image g qcow2 256 100 20 mbr
 make_image ro raw 64 20 5 disk
 make_image shared raw 64 20 5 disk
+make_image careless raw 64 20 5 disk
 make_image snap qcow2 64 20 5 disk
 qemu-img snapshot -c one "$images/snap.qcow2"
 make_image template qcow2 256 100 20 disk
@@ -12,14 +13,14 @@ qemu-img create -q -f qcow2 -b "$images/g.qcow2" -F qcow2 "$images/child.qcow2"
 
 define_guest g "$(disk_xml vda "$images/g.qcow2")" "$(disk_xml vdb "$images/ro.raw" "" "<readonly/>")" \
     "$(disk_xml vdc "$images/shared.raw" "cache='none'" "<shareable/>")" "$(disk_xml vdd "$images/snap.qcow2")" \
-    "$(disk_xml vde "$images/clone.qcow2")"
+    "$(disk_xml vde "$images/clone.qcow2")" "$(disk_xml vdf "$images/careless.raw" "error_policy='report'")"
 VMC_CHANNEL=org.example.other define_guest silent "$(disk_xml vda "$images/g.qcow2")"
 guest_xml=$work/g.define.xml
 remember g
 
 refuse 3 "not running" "$vmcompact" --method=trim --disk=vda g
 start_guest g
-guest g "mkdir -p /ro /shared /snap /clone; mount -r /dev/vda1 /mnt; mount -r /dev/vdb /ro; mount -r /dev/vdc /shared; mount -r /dev/vdd /snap; mount -r /dev/vde /clone"
+guest g "mkdir -p /ro /shared /snap /clone /careless; mount -r /dev/vda1 /mnt; mount -r /dev/vdb /ro; mount -r /dev/vdc /shared; mount -r /dev/vdd /snap; mount -r /dev/vde /clone; mount -r /dev/vdf /careless"
 remember g
 refuse 3 "no agent has the channel open" "$vmcompact" --disk=vda g
 start_agent g
@@ -27,6 +28,7 @@ start_agent g
 refuse 3 "read-only" "$vmcompact" --disk=vdb g
 refuse 3 "shareable" "$vmcompact" --disk=vdc g
 refuse 3 "internal snapshots" "$vmcompact" --disk=vdd g
+refuse 3 "error_policy='report'" "$vmcompact" --disk=vdf g
 refuse 3 "'silent' uses the same file" "$vmcompact" --disk=vda g
 refuse 2 "no such domain" "$vmcompact" nobody
 refuse 2 "no disk 'vdz'" "$vmcompact" --disk=vdz g
@@ -38,7 +40,7 @@ refuse 2 "absolute path" "$vmcompact" --overlay-dir=here g
 refuse 3 "cannot look at the directory" "$vmcompact" --disk=vde --overlay-dir=/nonexistent g
 
 virsh -q undefine silent
-sed "s,$images/g.qcow2,$images/child.qcow2,; s,<name>g<,<name>child<,; /vd[bcde]/d; s,$work/g.,$work/child.,g" "$guest_xml" >"$work/child.xml"
+sed "s,$images/g.qcow2,$images/child.qcow2,; s,<name>g<,<name>child<,; /vd[bcdef]/d; s,$work/g.,$work/child.,g" "$guest_xml" >"$work/child.xml"
 virsh -q define "$work/child.xml"
 refuse 3 "'child' uses the same file" "$vmcompact" --disk=vda g
 virsh -q undefine child

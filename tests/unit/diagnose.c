@@ -274,6 +274,16 @@ static void a_disk_without_discard_is_found (void **state)
 	}
 }
 
+static void a_policy_that_loses_writes_is_found (void **state)
+{
+	(void) state;
+	strcpy (disk.error_policy, "stop");
+	diagnose_disk ();
+	assert_fine ();
+	strcpy (disk.error_policy, "report");
+	assert_disk (VMC_FINDING_STOP, "vda", "its error_policy lets the guest's writes fail", "virsh edit " GUEST);
+}
+
 static void old_machine_types_are_found (void **state)
 {
 	static const char *const old[] = {"pc-i440fx-3.1", "pc-q35-2.12", "pc-1.0", "s390-ccw-virtio-3.0"},
@@ -654,6 +664,7 @@ static const struct CMUnitTest tests[] = {
 	GOOD_TEST (versions_that_need_a_pause_are_found),
 	GOOD_TEST (a_good_disk_is_fine),
 	GOOD_TEST (a_disk_without_discard_is_found),
+	GOOD_TEST (a_policy_that_loses_writes_is_found),
 	GOOD_TEST (old_machine_types_are_found),
 	GOOD_TEST (other_buses_are_found),
 	GOOD_TEST (what_is_wrong_with_the_image_is_found),

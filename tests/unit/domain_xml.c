@@ -31,7 +31,8 @@ static void a_disk_is_read (void **state)
 	const struct vmc_disk *disk;
 
 	(void) state;
-	parse (DOMAIN ("<disk type='file' device='disk'><driver name='qemu' type='qcow2' discard='unmap'/>"
+	parse (DOMAIN ("<disk type='file' device='disk'><driver name='qemu' type='qcow2' discard='unmap' "
+		       "error_policy='report'/>"
 		       "<source file='/images/a &amp; b.qcow2' index='2'/><target dev='vda' "
 		       "bus='virtio'/><serial>S1</serial>"
 		       "<address type='pci' domain='0x0000' bus='0x04' slot='0x00' function='0x0'/></disk>"),
@@ -44,6 +45,7 @@ static void a_disk_is_read (void **state)
 	assert_string_equal (disk->device, "disk");
 	assert_string_equal (disk->format, "qcow2");
 	assert_string_equal (disk->discard, "unmap");
+	assert_string_equal (disk->error_policy, "report");
 	assert_string_equal (disk->serial, "S1");
 	assert_string_equal (disk->address, "virtio 0000:04:00.0");
 	assert_string_equal (disk->path, "/images/a & b.qcow2");
@@ -63,6 +65,7 @@ static void what_a_disk_does_not_say_is_empty (void **state)
 	assert_string_equal (disks.items[0].type, "");
 	assert_string_equal (disks.items[0].format, "");
 	assert_string_equal (disks.items[0].discard, "");
+	assert_string_equal (disks.items[0].error_policy, "");
 	assert_string_equal (disks.items[0].serial, "");
 	assert_string_equal (disks.items[0].address, "");
 	assert_string_equal (disks.items[0].path, "");

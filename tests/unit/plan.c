@@ -528,6 +528,29 @@ static void assert_only_trim (const char *reason)
 	assert_no_commit (reason);
 }
 
+static void writes_that_may_be_lost_forbid_an_overlay (void **state)
+{
+	static const char *const lose[] = {"report", "ignore", "retry"}, *const pause[] = {"enospace", "stop"};
+
+	(void) state;
+	for (size_t i = 0; i < UNIT_COUNT (pause); i++) {
+		strcpy (disk.error_policy, pause[i]);
+		assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+		assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "");
+	}
+	for (size_t i = 0; i < UNIT_COUNT (lose); i++) {
+		char reason[80];
+
+		(void) snprintf (reason, sizeof reason, "it has error_policy='%s'", lose[i]);
+		strcpy (disk.error_policy, lose[i]);
+		disk.discard[0] = 0;
+		assert_only_trim (reason);
+	}
+	make_off (); /* there is no overlay */
+	assert_plan (VMC_METHOD_COMMIT, VMC_METHOD_COMMIT, false, "");
+	assert_plan (VMC_METHOD_CONVERT, VMC_METHOD_CONVERT, false, "");
+}
+
 static void checkpoints_forbid_a_commit (void **state)
 {
 	(void) state;
@@ -1025,6 +1048,7 @@ static const struct CMUnitTest tests[] = {
 	PLAN_TEST (another_writer_is_refused),
 	PLAN_TEST (a_disk_without_filesystems_is_refused),
 	PLAN_TEST (what_can_neither_be_trimmed_nor_mapped_is_refused),
+	PLAN_TEST (writes_that_may_be_lost_forbid_an_overlay),
 	PLAN_TEST (checkpoints_forbid_a_commit),
 	PLAN_TEST (a_host_that_cannot_punch_forbids_a_commit),
 	PLAN_TEST (a_host_that_cannot_punch_can_convert),

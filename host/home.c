@@ -42,6 +42,7 @@
 #include "freeze.h"
 #include "guard.h"
 #include "image.h"
+#include "lock_reach.h"
 #include "move.h"
 #include "new_image.h"
 #include "pause.h"
@@ -435,14 +436,20 @@ static int sync_file (const char *path, struct vmc_error *err)
 	return close (fd) < 0 ? vmc_fail (err, VMC_FAILED, errno, "cannot close '%s'", path) : 0;
 }
 
-/* QEMU's image locks keep the domain from starting meanwhile. -d: the overlay stays as it is, in case of anything. */
+/* QEMU's image locks keep the domain from starting meanwhile: here, and on other hosts only if they reach them, where it may run by now
+ * although it is off here. -d: the overlay stays as it is, in case of anything. */
 static int commit_offline (const struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	const char *const argv[] = {"qemu-img", "commit", "-q", "-d", "-f", "qcow2", overlay->journal.overlay, NULL};
+	const struct vmc_journal *journal = &overlay->journal;
 
+	if (vmc_lock_reach_check (journal->overlay, err) < 0 || vmc_lock_reach_check (journal->base, err) < 0) {
+		err->code = VMC_INTERRUPTED;
+		return vmc_fail_in (err, "the overlay '%s' is committed only while the domain runs here",
+				    journal->overlay);
+	}
 	vmc_fault_point ("commit-offline");
-	if (vmc_process_run (argv, vmc_now_ms () + OFFLINE_COMMIT_MS, err) < 0 ||
-	    sync_file (overlay->journal.base, err) < 0)
+	if (vmc_process_run (argv, vmc_now_ms () + OFFLINE_COMMIT_MS, err) < 0 || sync_file (journal->base, err) < 0)
 		return vmc_fail_in (err, "cannot commit the overlay of the domain, which is off");
 	vmc_fault_point ("committed-offline");
 	return 0;

@@ -174,6 +174,14 @@ virsh -q destroy g
 mv "$work/the-base" "$images/g.qcow2"
 recovers
 
+say "off, on a filesystem that keeps locks to itself: it could be running on another host"
+killed_at punch
+virsh -q destroy g
+bindfs "$images" "$images"
+left_alone "committed only while the domain runs here.*locks may be seen by this host only" "$vmcompact" --recover
+umount "$images"
+recovers
+
 say "saved: its memory goes with the overlay"
 killed_at punch
 virsh -q managedsave g

@@ -456,24 +456,6 @@ static int freeze_in_hurry (struct keeper *keeper, struct vmc_error *err)
 	return result;
 }
 
-/* Of what has become read-only since it was looked at, FIFREEZE has written nothing, and has not failed. From now on it stays as it is. By
- * the filesystem's own options: fstatvfs would also tell of a mount that is read-only by itself. */
-static int check_writable (const struct vmc_freeze *freeze, struct vmc_error *err)
-{
-	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
-
-	if (vmc_mounts_read (&mounts, err) < 0)
-		return -1;
-	for (size_t i = 0; i < freeze->count; i++) {
-		const struct vmc_mount *mount = vmc_filesystems_find (&mounts, freeze->targets[i].name);
-
-		if (mount == NULL || mount->read_only)
-			return vmc_fail (err, VMC_FAILED, mount ? EROFS : ENOENT, "'%s' was %s before it was frozen",
-					 freeze->targets[i].mount_point, mount ? "made read-only" : "unmounted");
-	}
-	return 0;
-}
-
 /* An agent that stands still is waited for until we have frozen something, and from then on until the deadline. */
 static int send_report (struct keeper *keeper, struct vmc_error *err)
 {
@@ -563,6 +545,24 @@ static bool errors_found (const struct vmc_freeze *freeze)
 	return false;
 }
 
+/* Of what has become read-only since it was looked at, FIFREEZE has written nothing, and has not failed; and it stays as it is. By the
+ * filesystem's own options: fstatvfs would also tell of a mount that is read-only by itself. */
+static bool all_writable (const struct vmc_freeze *freeze)
+{
+	VMC_CLEANUP_MOUNTS struct vmc_mounts mounts = {0};
+	struct vmc_error ignored;
+
+	if (vmc_mounts_read (&mounts, &ignored) < 0)
+		return false;
+	for (size_t i = 0; i < freeze->count; i++) {
+		const struct vmc_mount *mount = vmc_filesystems_find (&mounts, freeze->targets[i].name);
+
+		if (mount == NULL || mount->read_only)
+			return false;
+	}
+	return true;
+}
+
 /* Do the filesystems still lie where they did? A table of the device mapper can be changed below a frozen filesystem. And has nothing
  * been loaded meanwhile that could keep a snapshot of what is free? */
 static bool places_held (const struct vmc_freeze *freeze)
@@ -574,7 +574,8 @@ static bool places_held (const struct vmc_freeze *freeze)
 
 	for (size_t i = 0; i < freeze->count && known; i++)
 		known = vmc_devices_add (&now, freeze->targets[i].device, false, &ignored) == 0;
-	same = known && same_places (&freeze->devices, &now) && !errors_found (freeze) && !vmc_snapshots_possible (why);
+	same = known && same_places (&freeze->devices, &now) && all_writable (freeze) && !errors_found (freeze) &&
+	       !vmc_snapshots_possible (why);
 	vmc_stack_clear (&now);
 	return same;
 }
@@ -600,7 +601,7 @@ static int freeze_and_map (struct keeper *keeper, struct vmc_error *err)
 	keeper->report.flag = true; /* the map is complete */
 	if (map_all (keeper, BEFORE, err) < 0 || read_before (keeper->freeze, err) < 0 ||
 	    write_before (keeper->freeze, err) < 0 || check_wanted (keeper, err) < 0 ||
-	    freeze_in_hurry (keeper, err) < 0 || check_writable (keeper->freeze, err) < 0)
+	    freeze_in_hurry (keeper, err) < 0)
 		return -1;
 	if (map_all (keeper, FROZEN, err) < 0)
 		return -1;

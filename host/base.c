@@ -52,6 +52,20 @@ int vmc_base_step (struct vmc_base *base, const char *name, struct vmc_error *er
 
 /* --- freeze, overlay, thaw -------------------------------------------------------------------- */
 
+/* The overlay has the size that the disk had when it was looked at: behind that, a disk that has grown since would give errors. The guest
+ * stands still now, so the image is asked, not QEMU, which takes its time. */
+static int check_size (const struct vmc_base *base, struct vmc_error *err)
+{
+	struct vmc_image now;
+
+	if (vmc_image_look (base->facts->disk, base->facts->overlay_path, &now, err) < 0)
+		return -1;
+	return now.virtual_bytes == base->facts->image.virtual_bytes
+		       ? 0
+		       : vmc_fail (err, VMC_FAILED, 0,
+				   "somebody else has changed the size of the disk; run vmcompact again");
+}
+
 static int redirect (struct vmc_base *base, struct vmc_error *err)
 {
 	struct vmc_error second;
@@ -63,7 +77,9 @@ static int redirect (struct vmc_base *base, struct vmc_error *err)
 	if (base->way->freeze (base, err) < 0)
 		return -1;
 	vmc_fault_point ("frozen");
-	created = vmc_overlay_create (&base->overlay, &base->run->disks, err);
+	created = check_size (base, err);
+	if (created == 0)
+		created = vmc_overlay_create (&base->overlay, &base->run->disks, err);
 	if (created == 0) /* before the guest writes to it */
 		created = vmc_overlay_settle (&base->overlay, err);
 	thawed = base->way->thaw (base, created < 0 ? &second : err);

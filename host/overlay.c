@@ -298,7 +298,7 @@ int vmc_overlay_prepare (struct vmc_domain *domain, const struct vmc_disk *disk,
 {
 	struct vmc_journal *journal = &overlay->journal;
 
-	*overlay = (struct vmc_overlay) {.domain = domain, .virtual_bytes = virtual_bytes};
+	*overlay = (struct vmc_overlay) {.domain = domain};
 	memcpy (journal->uuid, domain->uuid, sizeof journal->uuid);
 	memcpy (journal->name, domain->name, sizeof journal->name);
 	memcpy (journal->target, disk->target, sizeof journal->target);
@@ -326,29 +326,18 @@ bool vmc_overlay_next_name (const char *overlay, char *next)
 			 second ? "" : VMC_OVERLAY_SECOND) < VMC_PATH_SIZE;
 }
 
-/* The size that the guest sees. */
-static int ask_size (const struct vmc_overlay *overlay, uint64_t *bytes, struct vmc_error *err)
-{
-	virDomainBlockInfo info;
-
-	if (VMC_LIBVIRT (virDomainGetBlockInfo (overlay->domain->handle, overlay->journal.target, &info, 0)) < 0)
-		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the size of the disk");
-	*bytes = info.capacity;
-	return 0;
-}
-
 int vmc_overlay_prepare_next (struct vmc_overlay *overlay, struct vmc_error *err)
 {
 	struct vmc_journal *journal = &overlay->journal;
 	char below[VMC_PATH_SIZE];
+	virDomainBlockInfo info;
 	struct vmc_owner owner;
-	uint64_t bytes = 0;
 
 	if (!name_below (journal, !journal->over_new, below) ||
 	    !vmc_overlay_next_name (journal->overlay, journal->next))
 		return vmc_fail (err, VMC_FAILED, ENAMETOOLONG, "the path of the image is too long");
-	if (ask_size (overlay, &bytes, err) < 0)
-		return -1;
+	if (VMC_LIBVIRT (virDomainGetBlockInfo (overlay->domain->handle, journal->target, &info, 0)) < 0)
+		return vmc_fail_libvirt (err, VMC_FAILED, "cannot ask for the size of the disk");
 	journal->next_inode = 0;
 	journal->former = false;
 	if (vmc_journal_write (journal, err) < 0 || vmc_owner_remembered (journal->overlay, &owner, err) < 0)
@@ -359,7 +348,7 @@ int vmc_overlay_prepare_next (struct vmc_overlay *overlay, struct vmc_error *err
 	}
 	if (vmc_journal_write (journal, err) < 0)
 		return -1;
-	return format_file (journal->next, below, journal->new_format, bytes, err);
+	return format_file (journal->next, below, journal->new_format, info.capacity, err);
 }
 
 void vmc_overlay_adopt_next (struct vmc_overlay *overlay)
@@ -390,28 +379,13 @@ bool vmc_overlay_unused (const struct vmc_overlay *overlay)
 	       !vmc_guard_written (overlay->journal.overlay);
 }
 
-/* Behind the end of an overlay that is smaller than its disk, the guest would see errors. */
-static int check_size (const struct vmc_overlay *overlay, struct vmc_error *err)
-{
-	uint64_t bytes = 0;
-
-	if (ask_size (overlay, &bytes, err) < 0)
-		return -1;
-	if (bytes == overlay->virtual_bytes)
-		return 0;
-	return vmc_fail (err, VMC_FAILED, 0, "somebody else has changed the size of the disk; run vmcompact again");
-}
-
 int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *disks, struct vmc_error *err)
 {
 	const unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA |
 			       VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT;
+	char *xml = vmc_domain_xml_snapshot (disks, overlay->journal.target, overlay->journal.overlay);
 	virDomainSnapshotPtr snapshot;
-	char *xml;
 
-	if (check_size (overlay, err) < 0)
-		return -1;
-	xml = vmc_domain_xml_snapshot (disks, overlay->journal.target, overlay->journal.overlay);
 	if (xml == NULL)
 		return vmc_fail (err, VMC_FAILED, ENOMEM, "no memory for the snapshot's XML");
 	vmc_fault_point ("redirect");

@@ -19,7 +19,6 @@ struct vmc_overlay {
 	struct vmc_domain *domain;
 	struct vmc_journal journal;       /* of this run, or found from one that was killed */
 	char *live_xml_before;            /* NULL: not known */
-	uint64_t virtual_bytes;           /* of the disk, as the overlay was made for it */
 	struct vmc_error why_not_forward; /* why it has not taken it */
 	bool defined;                     /* the XML of the next start was put on an overlay by us, not by libvirt */
 	bool forward;                     /* the new image is to take the place of the base (new_image.h) */
@@ -73,8 +72,7 @@ int vmc_overlay_prepare (struct vmc_domain *domain, const struct vmc_disk *disk,
 			 uint64_t virtual_bytes, struct vmc_overlay *overlay, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 
-/* Redirect the disk to the overlay; the other disks in DISKS stay as they are. 0: the domain writes to it now. VMC_FAILED also if the
- * disk has another size by now. */
+/* Redirect the disk to the overlay; the other disks in DISKS stay as they are. 0: the domain writes to it now. */
 int vmc_overlay_create (struct vmc_overlay *overlay, const struct vmc_disks *disks, struct vmc_error *err)
 	__attribute__ ((nonnull, warn_unused_result));
 

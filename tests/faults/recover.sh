@@ -81,13 +81,13 @@ recovers g
 say "the recovery itself is killed, at each of its points"
 killed_at redirected
 VMC_FAULT_LOG=$work/points "$vmcompact" --recover
-for point in $(awk -v every="$(in_short && echo 2 || echo 1)" '!seen[$0]++ && n++ % every == 0' "$work/points"); do
+for point in $(awk -v every="$(in_short && echo 3 || echo 1)" '!seen[$0]++ && n++ % every == 0' "$work/points"); do
     killed_at redirected
     at "$point" 'kill -9 $pid' "$vmcompact" --recover
     guest g "sync" || fail "the guest does not write after a kill at $point of the recovery"
     recovers
 done
-for point in commit-offline define removed $(in_long committed-offline remove home); do
+for point in commit-offline removed $(in_long committed-offline define remove home); do
     killed_at redirected
     virsh -q destroy g
     at "$point" 'kill -9 $pid' "$vmcompact" --recover

@@ -222,6 +222,8 @@ static void list_stranded (struct night *night)
 {
 	struct vmc_error error;
 
+	if (!vmc_connection_local (night->connection)) /* the journals are those of this host */
+		return;
 	if (vmc_journal_list (add_stranded, night, &error) < 0)
 		complain (night, "", &error);
 }

@@ -31,6 +31,7 @@ static int punch (struct vmc_base *base, struct vmc_error *err)
 	VMC_CLEANUP_ALLOCATION struct vmc_allocation allocation = {0};
 	VMC_CLEANUP_EXTENTS struct vmc_extents ranges = {0};
 	const struct vmc_disk *disk = base->facts->disk;
+	const struct vmc_meanwhile meanwhile = {vmc_base_meanwhile, base};
 
 	if (vmc_base_step (base, "map the image", err) < 0 ||
 	    vmc_allocation_read (disk->format, disk->path, false, vmc_now_ms () + MAP_MS, &allocation, err) < 0 ||
@@ -39,7 +40,7 @@ static int punch (struct vmc_base *base, struct vmc_error *err)
 		return -1;
 	base->report->reclaimable_bytes = vmc_extents_total (&ranges);
 	vmc_extents_align_inward (&ranges, base->image.punch_bytes);
-	if (vmc_image_check (disk->format, disk->path, vmc_now_ms () + MAP_MS, err) < 0)
+	if (ranges.count > 0 && vmc_image_check (disk->format, disk->path, vmc_now_ms () + MAP_MS, &meanwhile, err) < 0)
 		return -1;
 	if (vmc_base_step (base, "give space back", err) < 0 || vmc_overlay_check (&base->overlay, err) < 0 ||
 	    vmc_overlay_step (&base->overlay, VMC_STEP_PUNCH, err) < 0)

@@ -55,9 +55,9 @@ struct vmc_disk_facts {
 	uint64_t free_bytes, used_bytes; /* of these filesystems on this disk, as the guest counts */
 
 	/* By qemu-guest-agent, in place of all that but the bytes. */
-	size_t mounted;      /* filesystems that lie on this disk, at least in part */
-	uint32_t bare_loops; /* see qemu_agent.h */
+	size_t mounted;     /* filesystems that lie on this disk, at least in part */
 	size_t mounted_ext; /* those of ext that lie on the disk itself or on a partition of it, with nothing between */
+	uint32_t bare_loops; /* see qemu_agent.h */
 };
 
 /* Which of the guest's filesystems lie on the disk of FACTS, of VIRTUAL_BYTES? Fills the guest's part of FACTS, which borrows from

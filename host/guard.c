@@ -33,30 +33,38 @@ static int tell_end (struct vmc_guard *guard, struct vmc_error *err)
 	return vmc_fail (err, VMC_FAILED, 0, "the guard over the base ended");
 }
 
-/* False: there is no such time. */
-static bool time_of_modification (const struct vmc_guard *guard, struct timespec *modified)
+/* 1: there it is; 0: there is none, of a device, or where nothing is locked; -1: it cannot be told. */
+static int time_of_modification (const struct vmc_guard *guard, struct timespec *modified)
 {
 	struct stat status;
 
-	if (guard->nodes.count == 0 || fstat (guard->nodes.fds[0], &status) < 0 || !S_ISREG (status.st_mode))
-		return false;
+	if (guard->nodes.count == 0)
+		return 0;
+	if (fstat (guard->nodes.fds[0], &status) < 0)
+		return -1;
 	*modified = status.st_mtim;
-	return true;
+	return S_ISREG (status.st_mode) ? 1 : 0;
 }
 
 int vmc_guard_untouched (const struct vmc_guard *guard, struct vmc_error *err)
 {
 	struct timespec now;
+	int known = time_of_modification (guard, &now);
 
-	if (!time_of_modification (guard, &now) ||
-	    (now.tv_sec == guard->modified.tv_sec && now.tv_nsec == guard->modified.tv_nsec))
+	if (known < 0)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot look at the image");
+	if (known == 0 || (now.tv_sec == guard->modified.tv_sec && now.tv_nsec == guard->modified.tv_nsec))
 		return 0;
 	return vmc_fail (err, VMC_FAILED, 0, "somebody has written to the image meanwhile, past QEMU's locks");
 }
 
+/* If it cannot be told now, it is not what it was. */
 void vmc_guard_wrote (struct vmc_guard *guard)
 {
-	(void) time_of_modification (guard, &guard->modified);
+	struct timespec now;
+
+	if (time_of_modification (guard, &now) == 1)
+		guard->modified = now;
 }
 
 int vmc_guard_check (struct vmc_guard *guard, struct vmc_error *err)
@@ -198,7 +206,9 @@ int vmc_guard_unwritten (const char *path, struct vmc_error *err)
 	why_not = ask_lease (fd);
 	(void) close (fd);
 	if (why_not == EAGAIN)
-		return vmc_fail (err, VMC_REFUSED, 0, "somebody has '%s' open for writing", path);
+		return vmc_fail (err, VMC_REFUSED, 0,
+				 "somebody has '%s' open for writing, or it lies where that cannot be told (NFS)",
+				 path);
 	return why_not == 0 ? 0
 			    : vmc_fail (err, VMC_REFUSED, why_not,
 					"it cannot be told whether somebody has '%s' open for writing", path);

@@ -443,7 +443,7 @@ static int commit_offline (const struct vmc_overlay *overlay, struct vmc_error *
 	const char *const argv[] = {"qemu-img", "commit", "-q", "-d", "-f", "qcow2", overlay->journal.overlay, NULL};
 	const struct vmc_journal *journal = &overlay->journal;
 
-	if (vmc_lock_reach_check (journal->overlay, err) < 0 || vmc_lock_reach_check (journal->base, err) < 0) {
+	if (vmc_lock_reach_check (journal->overlay, err) < 0) { /* without it, the base is of no use elsewhere */
 		err->code = VMC_INTERRUPTED;
 		return vmc_fail_in (err, "the overlay '%s' is committed only while the domain runs here",
 				    journal->overlay);

@@ -8,11 +8,11 @@
 
 #include <stdint.h>
 
-#include "error.h"
+#include "reader.h"
 
 /* Ask "qemu-img check" about the image PATH, of FORMAT, which nobody may write to meanwhile, until DEADLINE_MS (vmc_now_ms). Space that is
- * lost is no fault, and a format without tables has none. VMC_REFUSED: there are faults. */
-int vmc_image_check (const char *format, const char *path, uint64_t deadline_ms, struct vmc_error *err)
-	__attribute__ ((nonnull, warn_unused_result));
+ * lost is no fault, and a format without tables has none. MEANWHILE is asked twice a second. VMC_REFUSED: there are faults. */
+int vmc_image_check (const char *format, const char *path, uint64_t deadline_ms, const struct vmc_meanwhile *meanwhile,
+		     struct vmc_error *err) __attribute__ ((nonnull, warn_unused_result));
 
 #endif

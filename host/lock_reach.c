@@ -26,17 +26,20 @@ struct filesystem {
 static const struct filesystem known[] = {
 	{"bcachefs", {0}},
 	{"btrfs", {0}},
+	{"ecryptfs", {0}},
 	{"exfat", {0}},
 	{"ext2", {0}},
 	{"ext3", {0}},
 	{"ext4", {0}},
 	{"f2fs", {0}},
-	{"fuseblk", {0}}, /* FUSE on a block device: NTFS */
+	{"fuse.shfs", {0}}, /* of Unraid */
+	{"fuseblk", {0}},   /* FUSE on a block device: NTFS */
 	{"jfs", {0}},
 	{"nilfs2", {0}},
 	{"ntfs3", {0}},
 	{"overlay", {0}},
 	{"ramfs", {0}},
+	{"reiserfs", {0}},
 	{"tmpfs", {0}},
 	{"vfat", {0}},
 	{"xfs", {0}},

@@ -54,10 +54,14 @@ bool vmc_new_image_in_place (const struct vmc_journal *journal)
 int vmc_new_image_check_base (const struct vmc_journal *journal, struct vmc_error *err)
 {
 	struct stat status;
+	bool there;
 
 	if (journal->base_inode == 0 || vmc_new_image_in_place (journal))
 		return 0;
-	if (stat (journal->base, &status) == 0 && status.st_ino == journal->base_inode)
+	there = stat (journal->base, &status) == 0;
+	if (!there && errno != ENOENT)
+		return vmc_fail (err, VMC_FAILED, errno, "cannot look at '%s'", journal->base);
+	if (there && status.st_ino == journal->base_inode)
 		return 0;
 	return vmc_fail (err, VMC_INTERRUPTED, 0,
 			 "'%s' is not the file that the overlay '%s' was made over; put that back, then run vmcompact "

@@ -213,10 +213,11 @@ static int locate (struct vmc_offline *offline, struct vmc_extents *ranges, stru
 static int punch (struct vmc_offline *offline, const struct vmc_extents *ranges, struct vmc_error *err)
 {
 	const struct vmc_disk *disk = offline->facts->disk;
+	const struct vmc_meanwhile look = {meanwhile, offline};
 
 	if (ranges->count == 0)
 		return 0;
-	if (vmc_image_check (disk->format, disk->path, vmc_now_ms () + TOOL_MS, err) < 0 ||
+	if (vmc_image_check (disk->format, disk->path, vmc_now_ms () + TOOL_MS, &look, err) < 0 ||
 	    begin_step (offline, "give space back", err) < 0 || check_still (offline, err) < 0)
 		return -1;
 	vmc_fault_point ("punch");

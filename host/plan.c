@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "qemu_agent.h"
 #include "qemu_version.h"
 #include "report.h"
-#include "qemu_agent.h"
 #include "text.h"
 
 /* The overlay takes what the guest writes meanwhile, for seconds as a rule, and QEMU pauses the guest when there is no room. */
@@ -130,8 +130,8 @@ static int check_qemu_agent (const struct vmc_disk_facts *facts, enum treatment 
 			       "it; everything else needs vmcompact-agent in the guest");
 	if (treatment == CAN_MAP && facts->bare_loops == VMC_LOOPS_UNKNOWN)
 		return refuse (err,
-			       "qemu-guest-agent cannot tell of loop devices, which may write through a freeze; that "
-			       "of QEMU 5.2 can, or else vmcompact-agent in the guest is needed");
+			       "qemu-guest-agent cannot tell of loop devices, which may write through a freeze; one "
+			       "of QEMU 5.2 or later can, or else vmcompact-agent in the guest is needed");
 	if (treatment == CAN_MAP && facts->bare_loops > 0)
 		return refuse (err,
 			       "the guest has a loop device from which no filesystem is mounted, and which may write "

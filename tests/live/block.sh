@@ -100,6 +100,17 @@ ln -sfn "$loop" "$work/disk"
 expect_status 3 "$vmcompact" --disk=vdb g
 expect_text "$work/err" "it can be compacted while the domain runs"
 
+say "killed in the middle; then the guest is switched off"
+start_guest g
+guest g "mkdir /b; mount /dev/vdb1 /b && dd if=/dev/urandom of=/b/waste bs=1M count=40 conv=fsync 2>/dev/null && rm /b/waste && sync" || fail "waste"
+start_agent g
+remember g
+VMC_FAULT_POINT=punch VMC_FAULT_ACTION='kill -9 $PID' expect_status 137 "$faulty" -q --disk=vdb --overlay-dir="$work/overlays" g
+virsh -q destroy g
+expect_status 0 "$vmcompact" --recover g
+[ -z "$(ls "$work/overlays")" ] || fail "the overlay is left"
+virsh dumpxml --inactive g | diff "$work/g.inactive" - || fail "the inactive XML changed"
+
 say "somebody starts the domain anew on the block device, past the guard, while it is given back: nothing more of it is"
 start_guest g
 guest g "mkdir /b; mount /dev/vdb1 /b && dd if=/dev/urandom of=/b/waste bs=1M count=40 conv=fsync 2>/dev/null && rm /b/waste && sync" || fail "waste"

@@ -102,7 +102,7 @@ expect_text "$work/err" "it can be compacted while the domain runs"
 
 say "killed in the middle; then the guest is switched off"
 start_guest g
-guest g "mkdir /b; mount /dev/vdb1 /b && dd if=/dev/urandom of=/b/waste bs=1M count=40 conv=fsync 2>/dev/null && rm /b/waste && sync" || fail "waste"
+guest g "mkdir /b; mount -o noinit_itable /dev/vdb1 /b && dd if=/dev/urandom of=/b/waste bs=1M count=40 conv=fsync 2>/dev/null && rm /b/waste && sync" || fail "waste"
 start_agent g
 remember g
 VMC_FAULT_POINT=punch VMC_FAULT_ACTION='kill -9 $PID' expect_status 137 "$faulty" -q --disk=vdb --overlay-dir="$work/overlays" g
@@ -113,14 +113,16 @@ virsh dumpxml --inactive g | diff "$work/g.inactive" - || fail "the inactive XML
 
 say "somebody starts the domain anew on the block device, past the guard, while it is given back: nothing more of it is"
 start_guest g
-guest g "mkdir /b; mount /dev/vdb1 /b && dd if=/dev/urandom of=/b/waste bs=1M count=40 conv=fsync 2>/dev/null && rm /b/waste && sync" || fail "waste"
+guest g "mkdir /b; mount -o noinit_itable /dev/vdb1 /b && dd if=/dev/urandom of=/b/waste bs=1M count=40 conv=fsync 2>/dev/null && rm /b/waste && sync" || fail "waste"
 start_agent g
 virsh dumpxml --inactive g >"$work/base.xml"
+sync "$work/behind.raw" # what is not yet written counts, too, and not exactly
 before=$(allocated "$work/behind.raw") status=0
 VMC_FAULT_POINT=punching VMC_FAULT_ACTION="(virsh destroy g; virsh define $work/base.xml; virsh start g) >$work/again 2>&1" \
     "$faulty" -q --disk=vdb --overlay-dir="$work/overlays" g 2>"$work/err" || status=$?
 grep -q "'g' started" "$work/again" || { cat "$work/again" >&2; fail "it was not started"; }
 cat "$work/err"
 [ $status != 0 ] || fail "the run did not notice"
-[ "$(allocated "$work/behind.raw")" -ge "$before" ] || fail "something was discarded below the guest"
+went=$((before - $(allocated "$work/behind.raw")))
+[ $went -lt 4194304 ] || fail "$went bytes were discarded below the guest"
 virsh -q destroy g

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "guard.h"
+#include "punch.h"
 
 #define WRITES 101 /* the byte that says "I write" */
 
@@ -178,6 +179,68 @@ static void a_writer_without_a_lock_is_company (void **state)
 	(void) unlink (path);
 }
 
+/* Who is neither the owner nor allowed to, is given no lease: then nobody knows. */
+static void a_lease_that_is_not_ours_to_ask_for_is_no_proof (void **state)
+{
+	struct vmc_error err;
+	int result;
+
+	(void) state;
+	if (geteuid () != 0)
+		skip ();
+	(void) close (file);
+	(void) snprintf (path, sizeof path, "/tmp/vmcompact-unit.%d", (int) getpid ());
+	file = open (path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal (seteuid (65534), 0);
+	result = vmc_guard_unwritten (path, &err);
+	assert_int_equal (seteuid (0), 0);
+	assert_int_equal (result, -1);
+	assert_error (err, VMC_REFUSED, "it cannot be told whether somebody has");
+	(void) unlink (path);
+}
+
+static int write_once (void *opaque, uint64_t done_bytes, uint64_t total_bytes, struct vmc_error *err)
+{
+	int *left = opaque;
+
+	(void) done_bytes;
+	(void) total_bytes;
+	(void) err;
+	(void) usleep (20000); /* the time that a file has is told in steps of some milliseconds */
+	return *left > 0 && (*left)-- > 0 && pwrite (file, "x", 1, 0) != 1;
+}
+
+/* Between the last look around and a slice. */
+static void what_somebody_writes_before_a_slice_ends_the_punching (void **state)
+{
+	struct vmc_guard guard = VMC_GUARD_INIT;
+	struct vmc_extents ranges = {0};
+	struct vmc_image image = {0};
+	struct stat status;
+	struct vmc_error err;
+	int writes = 0;
+
+	(void) state;
+	(void) close (file);
+	(void) snprintf (path, sizeof path, "/tmp/vmcompact-unit.%d", (int) getpid ());
+	file = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal (posix_fallocate (file, 0, 1 << 20), 0);
+	assert_int_equal (fstat (file, &status), 0);
+	image.device = status.st_dev;
+	image.inode = status.st_ino;
+	assert_int_equal (vmc_extents_add (&ranges, 65536, 65536, &err), 0);
+	assert_int_equal (vmc_extents_add (&ranges, 262144, 65536, &err), 0);
+	assert_int_equal (vmc_guard_lock (&guard, path, &err), 0);
+	assert_int_equal (vmc_punch (&guard, path, &image, &ranges, write_once, &writes, &err), 0);
+	writes = 1;
+	assert_int_equal (vmc_punch (&guard, path, &image, &ranges, write_once, &writes, &err), -1);
+	assert_error (err, VMC_FAILED, "somebody has written to the image meanwhile");
+	assert_int_equal (writes, 0);
+	vmc_extents_clear (&ranges);
+	vmc_guard_drop (&guard);
+	(void) unlink (path);
+}
+
 static int kill_guard (void *opaque, struct vmc_error *err)
 {
 	struct vmc_guard *guard = opaque;
@@ -222,6 +285,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test (a_file_that_is_not_there_has_no_writer_and_tells_no_error),
 	FILE_TEST (any_lock_of_a_qemu_is_company),
 	FILE_TEST (a_writer_without_a_lock_is_company),
+	FILE_TEST (a_lease_that_is_not_ours_to_ask_for_is_no_proof),
+	FILE_TEST (what_somebody_writes_before_a_slice_ends_the_punching),
 	FILE_TEST (a_guard_that_dies_is_told_not_what_the_reader_saw_of_it),
 };
 
